@@ -1,0 +1,147 @@
+"""What the facts mean: rows with rates, levels, notes and trends, ready to be sorted and drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+
+from .model import ConsumerFacts, Phase, QueueFacts, SessionFacts, Snapshot
+
+
+class Level(IntEnum):
+    """How bad it is; ordered, the worst is the greatest."""
+
+    OK = 0
+    UNKNOWN = 1
+    OFF = 2
+    WARN = 3
+    CRIT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """A queue as the screen shows it. The same object is reused while nothing in it changes."""
+
+    facts: QueueFacts
+    level: Level
+    consumers: int
+    late: int
+    """Consumers at WARN or worse."""
+    ev_per_sec: float | None
+    """Events a second, from two readings of the event sequence; None before the second."""
+    new: int
+    """Events since the newest tick."""
+    tick_age: float | None
+    """Seconds since the newest tick."""
+    worst_lag: float | None
+    """Seconds; the greatest lag of its consumers."""
+    trend: tuple[float, ...]
+    """Worst lag, oldest first, one value an interval; at most 60 values."""
+    note: str
+
+    @property
+    def key(self) -> str:
+        return self.facts.name
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerRow:
+    """A subscription as the screen shows it."""
+
+    facts: ConsumerFacts
+    level: Level
+    lag: float | None
+    """Seconds since the last finished tick was made."""
+    seen: float
+    """Seconds since the last sign of life."""
+    pending: int | None
+    """Events between the last finished and the newest tick."""
+    ev_per_sec: float | None
+    """Events it finishes a second; None before the second reading."""
+    catches_up: float | None
+    """Seconds until it is up to date at this rate; None if unknown or never."""
+    trend: tuple[float, ...]
+    note: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return (self.facts.queue, self.facts.name)
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonRow:
+    """A process of ours (or of the original) that works on this database."""
+
+    name: str
+    level: Level
+    state: str
+    """'ticking', 'standby', 'silent', …"""
+    pid: int | None
+    since: datetime | None
+    note: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.name}/{self.pid}"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that happened between two pictures, for the Events screen."""
+
+    time: datetime
+    level: Level
+    source: str
+    subject: str
+    """'queue orders', 'consumer mailer on orders', 'server', …"""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    queues: int = 0
+    consumers: int = 0
+    ev_per_sec: float = 0.0
+    ticker_age: float | None = None
+    """Seconds since the newest tick of any queue that should tick."""
+    ok: int = 0
+    warn: int = 0
+    crit: int = 0
+    off: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseRow:
+    """One database of the Overview."""
+
+    source: str
+    level: Level
+    phase: Phase
+    queues: int
+    consumers: int
+    ev_per_sec: float
+    worst_lag: float | None
+    ticker: str
+    """'ok 0.4s', 'silent 3m', 'none'."""
+    trend: tuple[float, ...]
+    note: str
+
+    @property
+    def key(self) -> str:
+        return self.source
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Everything the screens draw of one database: a function of two snapshots and the thresholds."""
+
+    snapshot: Snapshot
+    overview: DatabaseRow
+    queues: tuple[QueueRow, ...]
+    consumers: tuple[ConsumerRow, ...]
+    daemons: tuple[DaemonRow, ...]
+    sessions: tuple[SessionFacts, ...]
+    totals: Totals
+    changes: tuple[Change, ...]
+    """New since the picture before."""
