@@ -1,12 +1,13 @@
 """What is known of a database at one moment: frozen facts, as the server told them.
 
 Units: every duration is a float in seconds, every time an aware datetime in UTC, every size in bytes.
-Ages are not stored: they follow from a time and `Snapshot.server_time`, so that two readings of an
-unchanged row are equal objects.
+Ages are not stored: they follow from a time and `Snapshot.server_time`. A source hands out the same
+object again while a row is unchanged, so `facts is old_facts` is the test for "nothing happened here".
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -111,6 +112,8 @@ class SessionFacts:
     query: str
     query_start: datetime | None
     blocked_by: tuple[int, ...] = ()
+    since: datetime | None = None
+    """When the backend was connected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,3 +150,5 @@ class Snapshot:
     """How long the reading took."""
     parts: frozenset[Part] = field(default_factory=frozenset)
     """The parts that are fresh."""
+    times: Mapping[Part, datetime] = field(default_factory=dict)
+    """The server's clock when each part that is held was read; rates are measured between these."""

@@ -20,8 +20,28 @@ class Level(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Feed:
+    """How the readings of one source arrive; every time is our clock's."""
+
+    interval: float = 2.0
+    """Seconds between two readings."""
+    paused: bool = False
+    good_at: datetime | None = None
+    """When the facts that are shown were read; None: never."""
+    busy_since: datetime | None = None
+    """A reading has been asked for and is late; None: none is late."""
+    attempt: int = 0
+    """How many readings failed in a row."""
+    retry_at: datetime | None = None
+    """When the next attempt is due while readings fail."""
+
+
+@dataclass(frozen=True, slots=True)
 class QueueRow:
-    """A queue as the screen shows it. The same object is reused while nothing in it changes."""
+    """A queue as the screen shows it. The same object is reused while nothing in it changes.
+
+    Ages and lags are rounded down as `ages.rounded` says, so that a row which would be drawn the same is the same.
+    """
 
     facts: QueueFacts
     level: Level
@@ -37,8 +57,12 @@ class QueueRow:
     worst_lag: float | None
     """Seconds; the greatest lag of its consumers."""
     trend: tuple[float, ...]
-    """Worst lag, oldest first, one value an interval; at most 60 values."""
+    """Worst lag, oldest first, one value every 5 seconds; at most 60 values (5 minutes)."""
     note: str
+    waiting: float = 0.0
+    """Seconds that events are known to wait for a tick."""
+    ticker: Level = Level.OK
+    """How late its next tick is; OFF when the ticker is paused here."""
 
     @property
     def key(self) -> str:
@@ -52,7 +76,7 @@ class ConsumerRow:
     facts: ConsumerFacts
     level: Level
     lag: float | None
-    """Seconds since the last finished tick was made."""
+    """Seconds since the last finished tick was made; None for an idle subconsumer or when that tick is gone."""
     seen: float
     """Seconds since the last sign of life."""
     pending: int | None
@@ -145,3 +169,4 @@ class Picture:
     totals: Totals
     changes: tuple[Change, ...]
     """New since the picture before."""
+    feed: Feed = Feed()

@@ -26,7 +26,10 @@ class EventRow:
 
 
 class Source(Protocol):
-    """A database, a sample or a recording. All calls run in the engine's thread."""
+    """A database, a sample or a recording. All calls run in the engine's thread.
+
+    A row that has not changed since the reading before comes as the same facts object.
+    """
 
     @property
     def name(self) -> str:
