@@ -1,0 +1,1 @@
+"""SQL modules and named queries; data, loaded by `engine.postgres.sql`."""

@@ -1,0 +1,1 @@
+"""Londiste: tables, copy, replay, compare and repair. Its room; nothing lives here yet."""

@@ -1,0 +1,1 @@
+"""PgQ: typed calls of its functions, its batches and events."""

@@ -1,0 +1,1 @@
+"""walmgr: archive, restore, stream and base backups. Its room; nothing lives here yet."""
