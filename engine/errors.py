@@ -40,6 +40,10 @@ class UsageError(SkyError):
 
 
 class UnreachableError(SkyError):
-    """A server could not be reached, or refused us."""
+    """A server could not be reached, or refused us. `sqlstate` is why it refused, None when it did not answer."""
 
     exit_code = ExitCode.UNREACHABLE
+
+    def __init__(self, message: str, hint: str = "", *, sqlstate: str | None = None) -> None:
+        super().__init__(message, hint)
+        self.sqlstate = sqlstate
