@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any, Literal
 
 import psycopg
 from psycopg import AsyncConnection, errors, sql
 
 from ..errors import SkyError, UsageError
-from .sql import queries, sql_text
+from .sql import queries
 
 Action = Literal["installed", "upgraded", "current", "extension", "foreign"]
 Kind = Literal["absent", "ours", "extension", "foreign"]
@@ -29,13 +30,17 @@ class InstallError(SkyError):
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """One sql/<name>/module.toml: the files in the order they run, and the modules that must be there before."""
+    """One <name>/module.toml: the files in the order they run, and the modules that must be there before."""
 
     name: str
     version: str
     schema: str
+    folder: Traversable
     files: tuple[str, ...]
     requires: tuple[str, ...] = ()
+
+
+Catalog = Mapping[str, Module]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,42 +64,46 @@ class InstallReport:
 
 
 @cache
-def modules() -> Mapping[str, Module]:
+def modules() -> Catalog:
     """The modules that come with the program, by name. Raises InstallError when a module.toml is not what we read."""
+    return find_modules(_ROOT)
+
+
+def find_modules(root: Traversable) -> Catalog:
+    """The modules in the folders below `root`, by name. Raises InstallError."""
     found: dict[str, Module] = {}
-    for folder in sorted(_ROOT.iterdir(), key=lambda entry: entry.name):
-        description = folder.joinpath("module.toml")
-        if folder.is_dir() and description.is_file():
-            module = parse_module(folder.name, description.read_text("utf-8"))
-            found[module.name] = module
+    for folder in sorted(root.iterdir(), key=lambda entry: entry.name):
+        if folder.is_dir() and folder.joinpath("module.toml").is_file():
+            found[folder.name] = read_module(folder)
     return found
 
 
-def module_named(name: str) -> Module:
+def module_named(name: str, catalog: Catalog | None = None) -> Module:
     """The module of this name. Raises UsageError that names those there are."""
+    known = modules() if catalog is None else catalog
     try:
-        return modules()[name]
+        return known[name]
     except KeyError:
-        raise UsageError(f'There is no SQL module "{name}".', f"There are: {', '.join(modules()) or 'none'}.") from None
+        raise UsageError(f'There is no SQL module "{name}".', f"There are: {', '.join(known) or 'none'}.") from None
 
 
-def parse_module(folder: str, text: str) -> Module:
-    """A module.toml read strictly. Raises InstallError with what is wrong in it."""
-    where = f"sql/{folder}/module.toml"
+def read_module(folder: Traversable) -> Module:
+    """The module.toml of a folder, read strictly. Raises InstallError with what is wrong in it."""
+    where = f"{folder.name}/module.toml"
     try:
-        table = tomllib.loads(text)
+        table = tomllib.loads(folder.joinpath("module.toml").read_text("utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise InstallError(f"{where} is not TOML: {error}.") from error
     if unknown := sorted(set(table) - _KEYS):
         raise InstallError(f"{where} has unknown keys: {', '.join(unknown)}.")
-    if table.get("name") != folder:
-        raise InstallError(f'{where} must have name = "{folder}".')
-    version = _text(where, table, "version", None)
+    name, version = folder.name, _text(where, table, "version", None)
+    if table.get("name") != name:
+        raise InstallError(f'{where} must have name = "{name}".')
     version_key(version)
     names, requires = _texts(where, table, "files"), _texts(where, table, "requires")
     if not names:
         raise InstallError(f"{where} lists no files.")
-    return Module(folder, version, _text(where, table, "schema", folder), names, requires)
+    return Module(name, version, _text(where, table, "schema", name), folder, names, requires)
 
 
 def version_key(version: str) -> tuple[int, ...]:
@@ -108,33 +117,43 @@ def version_key(version: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-async def inspect(conn: AsyncConnection[Any], name: str) -> ModuleState:
+async def inspect(conn: AsyncConnection[Any], name: str, *, catalog: Catalog | None = None) -> ModuleState:
     """What the database holds under the module's name. Raises psycopg.Error when the server fails."""
-    module = module_named(name)
+    return await _state(conn, module_named(name, catalog))
+
+
+async def _state(conn: AsyncConnection[Any], module: Module) -> ModuleState:
     statements = queries("install/modules.sql")
     cursor = await conn.execute(statements["state"], {"name": module.name, "schema": module.schema})
     row = await cursor.fetchone()
     assert row is not None
     extension, schema_exists, filled, marked = row
     if extension is not None:
-        return ModuleState(name, "extension", extension)
+        return ModuleState(module.name, "extension", extension)
     if marked:
         cursor = await conn.execute(sql.SQL(statements["version"]).format(schema=sql.Identifier(module.schema)))
         version = await cursor.fetchone()
-        return ModuleState(name, "ours", str(version[0]) if version else None)
-    return ModuleState(name, "foreign" if schema_exists and filled else "absent", None)
+        return ModuleState(module.name, "ours", str(version[0]) if version else None)
+    return ModuleState(module.name, "foreign" if schema_exists and filled else "absent", None)
 
 
 async def install(
-    conn: AsyncConnection[Any], name: str, *, dry_run: bool = False, again: bool = False
+    conn: AsyncConnection[Any],
+    name: str,
+    *,
+    dry_run: bool = False,
+    again: bool = False,
+    catalog: Catalog | None = None,
 ) -> InstallReport:
     """Install a module and those it requires, or bring them up to our version; a second call finds them current.
 
     An extension of the same name, and a schema that others filled, are left alone and reported. `dry_run` does
     everything and rolls it back, so it tells of missing rights too; `again` runs the files of a current module again.
-    The caller's roles and rights apply. Raises InstallError, with the database unchanged, also for a downgrade.
+    The caller's roles and rights apply; `catalog` is where modules are looked up, the program's own by default.
+    Raises InstallError, with the database unchanged, also for a downgrade.
     """
-    module = module_named(name)
+    known = modules() if catalog is None else catalog
+    module = module_named(name, known)
     if conn.info.server_version < OLDEST_SERVER:
         raise InstallError(
             f"The server is PostgreSQL {conn.info.server_version // 10000}.", "The modules need PostgreSQL 14 or newer."
@@ -145,7 +164,7 @@ async def install(
             await conn.execute(statements["session"])
             # Two installers meet here; the second reads the state only after the first has committed.
             await conn.execute(statements["lock"])
-            return await _install(conn, module, again, ())
+            return await _install(conn, module, known, again, ())
     except errors.InsufficientPrivilege as error:
         raise _no_right(conn, module, error) from error
     except errors.ReadOnlySqlTransaction as error:
@@ -160,12 +179,14 @@ async def install(
         ) from error
 
 
-async def _install(conn: AsyncConnection[Any], module: Module, again: bool, path: tuple[str, ...]) -> InstallReport:
+async def _install(
+    conn: AsyncConnection[Any], module: Module, known: Catalog, again: bool, path: tuple[str, ...]
+) -> InstallReport:
     if module.name in path:
         raise InstallError(f"The modules {' -> '.join((*path, module.name))} require each other.")
     inner = (*path, module.name)
-    required = tuple([await _install(conn, module_named(name), again, inner) for name in module.requires])
-    state = await inspect(conn, module.name)
+    required = tuple([await _install(conn, module_named(name, known), known, again, inner) for name in module.requires])
+    state = await _state(conn, module)
     if state.kind == "extension":
         detail = f"The installed extension {module.name} {state.version} is used as it is."
         return InstallReport(module.name, "extension", state.version, detail, required)
@@ -184,24 +205,26 @@ async def _install(conn: AsyncConnection[Any], module: Module, again: bool, path
             return InstallReport(module.name, "current", state.version, f"{module.name} is up to date.", required)
         action = "upgraded" if have < want else "current"
     for name in module.files:
-        await _run_file(conn, f"{module.name}/{name}")
+        await _run_file(conn, module, name)
     await _mark(conn, module)
     was = f" from {state.version}" if action == "upgraded" else ""
     detail = f"{module.name} {module.version} was {'run again' if action == 'current' else action + was}."
     return InstallReport(module.name, action, module.version, detail, required)
 
 
-async def _run_file(conn: AsyncConnection[Any], path: str) -> None:
-    text = sql_text(path)
+async def _run_file(conn: AsyncConnection[Any], module: Module, name: str) -> None:
+    text = module.folder.joinpath(name).read_text("utf-8")
     try:
-        await conn.execute(text, prepare=False)
+        await conn.execute(text.encode(), prepare=False)
     except (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction, errors.LockNotAvailable):
         raise
     except psycopg.DatabaseError as error:
         position = error.diag.statement_position
         line = f", line {text[: int(position)].count(chr(10)) + 1}" if position else ""
         said = error.diag.message_primary or str(error)
-        raise InstallError(f"The file sql/{path}{line} failed: {said}.", error.diag.message_hint or "") from error
+        raise InstallError(
+            f"The file {module.name}/{name}{line} failed: {said}.", error.diag.message_hint or ""
+        ) from error
 
 
 async def _mark(conn: AsyncConnection[Any], module: Module) -> None:

@@ -1,4 +1,4 @@
-"""Connection services: the named sections of pg_service.conf. Source: PostgreSQL manual, "The Connection Service File"."""
+"""Connection services: the sections of pg_service.conf. Source: PostgreSQL manual, "The Connection Service File"."""
 
 from __future__ import annotations
 
