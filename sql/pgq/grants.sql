@@ -1,0 +1,106 @@
+-- Who may do what (spec/pgq.md 2.3).
+
+grant usage on schema pgq to public;
+
+grant select on pgq.queue, pgq.consumer, pgq.tick, pgq.subscription to public, pgq_reader;
+grant select, insert, update, delete on pgq.queue, pgq.consumer, pgq.tick, pgq.subscription to pgq_admin;
+grant select on pgq.event_template to pgq_reader;
+grant select, insert, truncate on pgq.event_template to pgq_admin;
+grant select, insert, update, delete on pgq.retry_queue to pgq_admin;
+
+
+-- Everybody: quote_fqname, seq_getval, version, get_queue_info, get_consumer_info keep the right they are created with.
+
+revoke execute on function
+    pgq._grant_perms_from(text, text, text, text),
+    pgq.batch_event_sql(bigint),
+    pgq.batch_event_tables(bigint),
+    pgq.batch_retry(bigint, integer),
+    pgq.batch_txid_range(txid_snapshot, txid_snapshot),
+    pgq.create_queue(text),
+    pgq.current_event_table(text),
+    pgq.drop_queue(text),
+    pgq.drop_queue(text, boolean),
+    pgq.event_retry(bigint, bigint, integer),
+    pgq.event_retry(bigint, bigint, timestamptz),
+    pgq.event_retry_raw(text, text, timestamptz, bigint, timestamptz, integer, text, text, text, text, text, text),
+    pgq.find_tick_helper(integer, bigint, timestamptz, bigint, bigint, interval),
+    pgq.finish_batch(bigint),
+    pgq.force_tick(text),
+    pgq.get_batch_cursor(bigint, text, integer),
+    pgq.get_batch_cursor(bigint, text, integer, text),
+    pgq.get_batch_events(bigint),
+    pgq.get_batch_info(bigint),
+    pgq.grant_perms(text),
+    pgq.insert_event(text, text, text),
+    pgq.insert_event(text, text, text, text, text, text, text),
+    pgq.insert_event_raw(text, bigint, timestamptz, integer, integer, text, text, text, text, text, text),
+    pgq.maint_operations(),
+    pgq.maint_retry_events(),
+    pgq.maint_rotate_tables_step1(text),
+    pgq.maint_rotate_tables_step2(),
+    pgq.maint_tables_to_vacuum(),
+    pgq.next_batch(text, text),
+    pgq.next_batch_custom(text, text, interval, integer, interval),
+    pgq.next_batch_info(text, text),
+    pgq.register_consumer(text, text),
+    pgq.register_consumer_at(text, text, bigint),
+    pgq.seq_setval(text, bigint),
+    pgq.set_queue_config(text, text, text),
+    pgq.ticker(),
+    pgq.ticker(text),
+    pgq.ticker(text, bigint, timestamptz, bigint),
+    pgq.tune_storage(text),
+    pgq.unregister_consumer(text, text),
+    pgq.upgrade_schema()
+from public;
+
+grant execute on function
+    pgq.batch_event_sql(bigint),
+    pgq.batch_event_tables(bigint),
+    pgq.batch_retry(bigint, integer),
+    pgq.batch_txid_range(txid_snapshot, txid_snapshot),
+    pgq.event_retry(bigint, bigint, integer),
+    pgq.event_retry(bigint, bigint, timestamptz),
+    pgq.find_tick_helper(integer, bigint, timestamptz, bigint, bigint, interval),
+    pgq.finish_batch(bigint),
+    pgq.force_tick(text),
+    pgq.get_batch_cursor(bigint, text, integer),
+    pgq.get_batch_cursor(bigint, text, integer, text),
+    pgq.get_batch_events(bigint),
+    pgq.get_batch_info(bigint),
+    pgq.next_batch(text, text),
+    pgq.next_batch_custom(text, text, interval, integer, interval),
+    pgq.next_batch_info(text, text),
+    pgq.register_consumer(text, text),
+    pgq.register_consumer_at(text, text, bigint),
+    pgq.unregister_consumer(text, text)
+to pgq_reader;
+
+grant execute on function
+    pgq.current_event_table(text),
+    pgq.insert_event(text, text, text),
+    pgq.insert_event(text, text, text, text, text, text, text)
+to pgq_writer;
+
+grant execute on function
+    pgq._grant_perms_from(text, text, text, text),
+    pgq.create_queue(text),
+    pgq.drop_queue(text),
+    pgq.drop_queue(text, boolean),
+    pgq.event_retry_raw(text, text, timestamptz, bigint, timestamptz, integer, text, text, text, text, text, text),
+    pgq.grant_perms(text),
+    pgq.insert_event_raw(text, bigint, timestamptz, integer, integer, text, text, text, text, text, text),
+    pgq.maint_operations(),
+    pgq.maint_retry_events(),
+    pgq.maint_rotate_tables_step1(text),
+    pgq.maint_rotate_tables_step2(),
+    pgq.maint_tables_to_vacuum(),
+    pgq.seq_setval(text, bigint),
+    pgq.set_queue_config(text, text, text),
+    pgq.ticker(),
+    pgq.ticker(text),
+    pgq.ticker(text, bigint, timestamptz, bigint),
+    pgq.tune_storage(text),
+    pgq.upgrade_schema()
+to pgq_admin;
