@@ -51,6 +51,8 @@ def _server(before: Snapshot, snapshot: Snapshot) -> Iterator[_Found]:
         return
     if old.version_num != new.version_num:
         yield Level.WARN, "server", f"version changed from {old.version_num} to {new.version_num}"
+    if old.started != new.started and old.started is not None and new.started is not None:
+        yield Level.WARN, "server", "restarted"
     if old.in_recovery and not new.in_recovery:
         yield Level.WARN, "server", "promoted: it accepts writes now"
     elif new.in_recovery and not old.in_recovery:

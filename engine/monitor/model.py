@@ -50,6 +50,8 @@ class ServerFacts:
     can_write: bool
     """The session may create queues (it is a member of pgq_admin or a superuser)."""
     size: int | None = None
+    started: datetime | None = None
+    """When the server was started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,8 @@ class SessionFacts:
     blocked_by: tuple[int, ...] = ()
     since: datetime | None = None
     """When the backend was connected."""
+    transaction_start: datetime | None = None
+    """When its open transaction began; None outside of one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,362 @@
+"""A live database as a Source: one connection, one round trip a reading, and no failure that leaves it dead."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import class_row
+
+from ..clock import Clock, SystemClock
+from ..errors import SkyError, UnreachableError
+from ..postgres.connect import connect, redact
+from ..postgres.sql import queries
+from .facts import Memory, Row, consumer_maker, moment, queue_facts, server_facts, session_facts
+from .model import ConsumerFacts, Part, Phase, Problem, QueueFacts, ServerFacts, SessionFacts, Snapshot
+from .source import EventRow
+
+ALL_PARTS = frozenset(Part)
+APPLICATION = "skyconsole"
+
+_READS = queries("monitor/reads.sql")
+_PEEK = queries("monitor/peek.sql")
+_PART_OF = {
+    "server": Part.SERVER,
+    "queues": Part.QUEUES,
+    "retries": Part.QUEUES,
+    "consumers": Part.CONSUMERS,
+    "sessions": Part.SESSIONS,
+}
+_SLOW_EVERY = 30.0
+"""Seconds between two readings of what is dear and moves slowly: sizes, counts of retry events."""
+_READER = "Reading events needs membership in the role pgq_reader."
+_HINTS = {
+    "42501": "The role lacks a right that PgQ grants to public; its schema pgq may have been locked up.",
+    "57014": "The server is slow, or something holds a lock on PgQ's tables.",
+    "55P03": "Something holds a lock on PgQ's tables.",
+}
+
+
+@dataclass(slots=True)
+class _Answers:
+    """The rows of each statement that was answered, and the problems of those that were not."""
+
+    rows: dict[str, Sequence[Row]] = field(default_factory=dict)
+    errors: dict[str, psycopg.Error] = field(default_factory=dict)
+
+
+class PostgresSource:
+    """Reads a database over one connection of its own, opened when first needed and again when it broke.
+
+    Works on our PgQ and on the original extension, on PostgreSQL 14 to 18, for any role; what the role may not
+    read becomes a Problem. The session is read-only. `statement_timeout` is in seconds and per statement.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        name: str,
+        *,
+        clock: Clock | None = None,
+        statement_timeout: float = 10.0,
+    ) -> None:
+        self._dsn = dsn
+        self._name = name
+        self._clock = SystemClock() if clock is None else clock
+        self._timeout = statement_timeout
+        self._conn: psycopg.AsyncConnection[Any] | None = None
+        self._turn = asyncio.Lock()
+        self._closed = False
+        self._last: Snapshot | None = None
+        self._queues: Memory[QueueFacts] = Memory()
+        self._consumers: Memory[ConsumerFacts] = Memory()
+        self._sessions: Memory[SessionFacts] = Memory()
+        self._pgq_oid: int | None = None
+        self._own_version: str | None = None
+        self._size: int | None = None
+        self._retries: dict[int, int] | None = None
+        self._may_count_retries = False
+        self._slow_read_at: float | None = None
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def read(self, parts: frozenset[Part] = ALL_PARTS) -> Snapshot:
+        """Read these parts. A server that fails gives a LOST or STALE snapshot with the last good facts."""
+        async with self._turn:
+            began = self._clock.monotonic()
+            try:
+                snapshot = await self._read(parts)
+            except UnreachableError as error:
+                snapshot = self._unread(Phase.LOST, _unreachable(error))
+            except psycopg.Error as error:
+                broken = await self._let_go_if_broken()
+                snapshot = self._unread(Phase.LOST if broken else Phase.STALE, _problem(error, None))
+            snapshot = replace(snapshot, read_seconds=self._clock.monotonic() - began)
+            self._last = snapshot
+            return snapshot
+
+    async def peek_batch(self, batch_id: int, limit: int) -> tuple[EventRow, ...]:
+        """The first events of an open batch; consumes nothing. Raises SkyError."""
+        async with self._turn:
+            try:
+                conn = await self._connected()
+                row = await (await conn.execute(_PEEK["batch_text"], (batch_id,))).fetchone()
+                text = sql.SQL(row[0] if row else "")
+                return await self._events(
+                    conn, sql.SQL(_PEEK["batch_events"]).format(batch=text, limit=sql.Literal(limit))
+                )
+            except psycopg.Error as error:
+                await self._let_go_if_broken()
+                raise _peek_error(error, f"Batch {batch_id} cannot be read") from error
+
+    async def peek_queue(self, queue: str, limit: int) -> tuple[EventRow, ...]:
+        """The newest stored events of a queue, newest first; consumes nothing. Raises SkyError."""
+        async with self._turn:
+            try:
+                conn = await self._connected()
+                row = await (await conn.execute(_PEEK["queue_table"], (queue,))).fetchone()
+                if row is None:
+                    raise SkyError(f'There is no queue "{queue}".')
+                # PgQ writes the name unquoted; the first dot splits schema and table (spec/pgq.md 4.8).
+                schema, _, table = row[0].partition(".")
+                return await self._events(
+                    conn,
+                    sql.SQL(_PEEK["queue_events"]).format(
+                        table=sql.Identifier(schema, table), limit=sql.Literal(limit)
+                    ),
+                )
+            except psycopg.Error as error:
+                await self._let_go_if_broken()
+                raise _peek_error(error, f'The events of queue "{queue}" cannot be read') from error
+
+    async def close(self) -> None:
+        """Cancel what runs and let go of the connection; a reading that is under way ends as LOST."""
+        self._closed = True
+        conn = self._conn
+        if conn is None:
+            return
+        if self._turn.locked():
+            with contextlib.suppress(psycopg.Error, OSError):
+                await conn.cancel_safe(timeout=2.0)
+        await conn.close()
+        self._conn = None
+
+    async def _events(self, conn: psycopg.AsyncConnection[Any], query: sql.Composed) -> tuple[EventRow, ...]:
+        async with conn.cursor(row_factory=class_row(EventRow)) as cursor:
+            await cursor.execute(query)
+            return tuple(await cursor.fetchall())
+
+    async def _connected(self) -> psycopg.AsyncConnection[Any]:
+        if self._closed:
+            raise UnreachableError(f"The connection to {self._name} is closed.")
+        if self._conn is not None and not self._conn.closed:
+            return self._conn
+        conn = await connect(self._dsn, application_name=APPLICATION)
+        conn.prepare_threshold = 0
+        self._conn = conn
+        await conn.execute(_READS["session"], (f"{round(self._timeout * 1000)}ms",))
+        self._slow_read_at = None
+        return conn
+
+    async def _let_go_if_broken(self) -> bool:
+        """True when the connection cannot be used any more; it is closed then."""
+        conn = self._conn
+        if conn is None:
+            return True
+        if not conn.closed and conn.info.transaction_status != psycopg.pq.TransactionStatus.UNKNOWN:
+            return False
+        self._conn = None
+        await conn.close()
+        return True
+
+    async def _read(self, parts: frozenset[Part]) -> Snapshot:
+        conn = await self._connected()
+        fresh = self._last is None
+        try:
+            answers = await self._ask(conn, parts)
+        except psycopg.Error:
+            # A backend that was terminated while the server lives on is replaced at once, unseen.
+            if fresh or not await self._let_go_if_broken():
+                raise
+            conn = await self._connected()
+            answers = await self._ask(conn, parts)
+        return await self._snapshot(conn, answers, parts)
+
+    async def _ask(self, conn: psycopg.AsyncConnection[Any], parts: frozenset[Part]) -> _Answers:
+        """Send all statements at once; those behind a refused one are sent again without it."""
+        wanted = ["server"]
+        if Part.QUEUES in parts:
+            wanted.append("queues")
+        if Part.CONSUMERS in parts:
+            wanted.append("consumers")
+        if Part.SESSIONS in parts:
+            wanted.append("sessions")
+        slow = self._slow_read_at is None or self._clock.monotonic() - self._slow_read_at >= _SLOW_EVERY
+        if slow:
+            wanted.append("size")
+            if Part.QUEUES in parts and self._may_count_retries:
+                wanted.append("retries")
+        answers = _Answers()
+        while wanted:
+            refused = await self._send(conn, wanted, answers)
+            if refused is None:
+                break
+            wanted = wanted[wanted.index(refused) + 1 :]
+        if slow and not answers.errors:
+            self._slow_read_at = self._clock.monotonic()
+        return answers
+
+    async def _send(
+        self, conn: psycopg.AsyncConnection[Any], wanted: Sequence[str], answers: _Answers
+    ) -> str | None:
+        """One round trip; the name of the statement that the server refused, None if none."""
+        cursors: list[tuple[str, psycopg.AsyncCursor[Any]]] = []
+        refusal: psycopg.Error | None = None
+        async with conn.pipeline() as pipeline:
+            try:
+                for name in wanted:
+                    cursor = conn.cursor(binary=True)
+                    cursors.append((name, cursor))
+                    await cursor.execute(_READS[name])
+                await pipeline.sync()
+            except psycopg.Error as error:
+                refusal = error
+        for name, cursor in cursors:
+            if cursor.pgresult is None or cursor.pgresult.status != psycopg.pq.ExecStatus.TUPLES_OK:
+                break
+            answers.rows[name] = await cursor.fetchall()
+        if refusal is None:
+            return None
+        left = [name for name in wanted if name not in answers.rows]
+        if conn.closed or not left:
+            raise refusal
+        answers.errors[left[0]] = refusal
+        return left[0]
+
+    async def _snapshot(
+        self, conn: psycopg.AsyncConnection[Any], answers: _Answers, parts: frozenset[Part]
+    ) -> Snapshot:
+        if "server" in answers.errors:
+            raise answers.errors["server"]
+        row = answers.rows["server"][0]
+        now, pgq_oid, ours, self._may_count_retries = moment(row[4]), row[6], row[8], row[10]
+        if pgq_oid != self._pgq_oid:
+            self._forget(pgq_oid)
+            if ours:
+                version = await (await conn.execute(_READS["own_version"])).fetchone()
+                self._own_version = version[0] if version else None
+        if "size" in answers.rows:
+            self._size = answers.rows["size"][0][0]
+        server = server_facts(row, self._own_version, self._size)
+        if self._last is not None and self._last.server == server:
+            server = self._last.server
+        taken = self._clock.now()
+        if pgq_oid is None:
+            sessions = self._session_rows(answers)
+            return Snapshot(
+                self._name,
+                taken,
+                now,
+                Phase.NO_PGQ,
+                server,
+                sessions=sessions,
+                parts=parts,
+                times=dict.fromkeys(parts, now),
+            )
+        return self._facts(answers, parts, server, taken, now)
+
+    def _facts(
+        self, answers: _Answers, parts: frozenset[Part], server: ServerFacts, taken: datetime, now: datetime
+    ) -> Snapshot:
+        last = self._last
+        problems = [_problem(error, _PART_OF.get(name)) for name, error in answers.errors.items()]
+        failed = {problem.part for problem in problems}
+        if Part.QUEUES in parts and not self._may_count_retries:
+            problems.append(
+                Problem(
+                    "permission denied for table retry_queue",
+                    "42501",
+                    "Counting retry events needs membership in the role pgq_admin.",
+                    Part.QUEUES,
+                )
+            )
+        queues = () if last is None else last.queues
+        consumers = () if last is None else last.consumers
+        if "queues" in answers.rows:
+            queues = self._queue_rows(answers)
+        if "consumers" in answers.rows:
+            rows = answers.rows["consumers"]
+            consumers = self._consumers.take(rows, consumer_maker(rows))
+        fresh = frozenset(part for part in parts if part not in failed)
+        times = {} if last is None else dict(last.times)
+        times.update(dict.fromkeys(fresh, now))
+        return Snapshot(
+            source=self._name,
+            taken=taken,
+            server_time=now,
+            phase=Phase.LIVE,
+            server=server,
+            queues=queues,
+            consumers=consumers,
+            sessions=self._session_rows(answers),
+            problems=tuple(problems),
+            parts=fresh,
+            times=times,
+        )
+
+    def _queue_rows(self, answers: _Answers) -> tuple[QueueFacts, ...]:
+        if not self._may_count_retries:
+            self._retries = None
+        elif "retries" in answers.rows:
+            counts = {row[0]: row[1] for row in answers.rows["retries"]}
+            if counts != self._retries:
+                self._retries = counts
+                self._queues.clear()
+        retries = self._retries
+        return self._queues.take(answers.rows["queues"], lambda row, _: queue_facts(row, retries))
+
+    def _session_rows(self, answers: _Answers) -> tuple[SessionFacts, ...]:
+        if "sessions" in answers.rows:
+            return self._sessions.take(answers.rows["sessions"], session_facts)
+        return () if self._last is None else self._last.sessions
+
+    def _forget(self, pgq_oid: int | None) -> None:
+        """PgQ came, went, or was made anew: nothing that was known of it holds."""
+        self._pgq_oid = pgq_oid
+        self._own_version = None
+        self._retries = None
+        self._slow_read_at = None
+        self._queues.clear()
+        self._consumers.clear()
+
+    def _unread(self, phase: Phase, problem: Problem) -> Snapshot:
+        now = self._clock.now()
+        last = self._last
+        if last is None:
+            return Snapshot(self._name, now, now, phase, problems=(problem,))
+        return replace(last, phase=phase, problems=(problem,), parts=frozenset())
+
+
+def _problem(error: psycopg.Error, part: Part | None) -> Problem:
+    primary = error.diag.message_primary or str(error) or type(error).__name__
+    sqlstate = error.sqlstate or ""
+    hint = error.diag.message_hint or _HINTS.get(sqlstate, "")
+    return Problem(redact(primary.strip().splitlines()[0]), sqlstate, redact(hint), part)
+
+
+def _unreachable(error: UnreachableError) -> Problem:
+    return Problem(redact(error.message), getattr(error, "sqlstate", None) or "", redact(error.hint))
+
+
+def _peek_error(error: psycopg.Error, what: str) -> SkyError:
+    problem = _problem(error, None)
+    hint = _READER if problem.sqlstate == "42501" else problem.hint
+    return SkyError(f"{what}: {problem.message}.", hint)
