@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
 from ..monitor.picture import Picture
+from .literal import fill
+
+Row = tuple[object, ...]
 
 
 class Risk(IntEnum):
@@ -37,8 +40,29 @@ class Step:
     params: tuple[object, ...] = ()
 
     def preview(self) -> str:
-        """The statement with its values written as SQL literals, to be shown and copied."""
-        raise NotImplementedError
+        """The statement with its values written as SQL literals, ending in `;`, to be shown and copied."""
+        return fill(self.sql, self.params).rstrip().rstrip(";") + ";"
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A fact that must hold in the command's transaction, before its steps run."""
+
+    step: Step
+    """Holds when it returns at least one row and the first column of each is true."""
+    otherwise: str
+    """What is said when it does not hold: one sentence."""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """How the inverse is made from what stood in the database just before the command ran."""
+
+    before: Step
+    """Read in the command's transaction, after the guards and before the steps."""
+    inverse: Callable[[tuple[Row, ...]], Command | None]
+    """The rows of `before` to the command that undoes; None: no undo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +74,17 @@ class Plan:
     """The result word: 'CREATE', 'ALTER', … or '' for a table."""
     title: str = ""
     """Title of the result table."""
-    guards: tuple[Step, ...] = ()
-    """Each must return one true row, checked in the same transaction before the steps; else the world moved."""
+    guards: tuple[Guard, ...] = ()
+    """Checked in the same transaction, before the steps."""
     effect: tuple[str, ...] = ()
     """Lines that say what it touches: 'destroys 3 event tables', '2 consumers still attached: a, b'."""
     inverse: Command | None = None
-    """The command that undoes it, computed before it runs; None: no undo."""
+    """The command that undoes it; None: no undo. As the picture shows it until the command ran; then exact."""
+    undo: Undo | None = None
+    """How the executor makes `inverse` exact."""
+    columns: tuple[str, ...] = ()
+    rows: tuple[Row, ...] = ()
+    """The result of a plan without steps: a table that needs no server."""
 
 
 class Command(Protocol):
@@ -88,11 +117,13 @@ class Outcome:
     word: str
     title: str = ""
     columns: tuple[str, ...] = ()
-    rows: Sequence[tuple[object, ...]] = ()
+    rows: Sequence[Row] = ()
     seconds: float = 0.0
     dry_run: bool = False
     locks: tuple[str, ...] = ()
     """Dry run only: 'AccessExclusiveLock on pgq.event_3_0'."""
+    changes: tuple[str, ...] = ()
+    """Dry run only: 'delete 6 rows from pgq.subscription'."""
     notices: tuple[str, ...] = ()
     error: str = ""
     sqlstate: str = ""
