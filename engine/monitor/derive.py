@@ -25,7 +25,8 @@ def derive(before: Picture | None, snapshot: Snapshot, thresholds: Thresholds = 
     object is the old row itself: `row is old_row` means that nothing is to be drawn or stored.
     A reading that failed (STALE, LOST, CONNECTING) keeps the rows as they were last known.
     """
-    if before is not None and snapshot.phase is not Phase.LIVE and _same_facts(before.snapshot, snapshot):
+    unread = snapshot.phase in (Phase.STALE, Phase.LOST, Phase.CONNECTING)
+    if before is not None and unread and _same_facts(before.snapshot, snapshot):
         return _unread(before, snapshot)
     moment = moment_of(None if before is None else before.snapshot, snapshot)
     old_queues = () if before is None else before.queues

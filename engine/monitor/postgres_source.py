@@ -103,6 +103,10 @@ class PostgresSource:
             self._last = snapshot
             return snapshot
 
+    async def open_connection(self, application_name: str) -> psycopg.AsyncConnection[Any]:
+        """A new connection to the same database, for what is not reading. Raises UnreachableError."""
+        return await connect(self._dsn, application_name=application_name)
+
     async def peek_batch(self, batch_id: int, limit: int) -> tuple[EventRow, ...]:
         """The first events of an open batch; consumes nothing. Raises SkyError."""
         async with self._turn:
@@ -214,9 +218,7 @@ class PostgresSource:
             self._slow_read_at = self._clock.monotonic()
         return answers
 
-    async def _send(
-        self, conn: psycopg.AsyncConnection[Any], wanted: Sequence[str], answers: _Answers
-    ) -> str | None:
+    async def _send(self, conn: psycopg.AsyncConnection[Any], wanted: Sequence[str], answers: _Answers) -> str | None:
         """One round trip; the name of the statement that the server refused, None if none."""
         cursors: list[tuple[str, psycopg.AsyncCursor[Any]]] = []
         refusal: psycopg.Error | None = None
