@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import LiteralString, cast
 
@@ -28,6 +29,7 @@ Connect = Callable[[], Awaitable[AsyncConnection]]
 _FILE = "language/session.sql"
 _NOTHING = Plan((), "")
 _UNCHANGED = "Nothing was changed."
+LOST_WHILE_COMMITTING = "The connection was lost while committing: look whether it was done."
 _HINTS = {
     "55P03": "Another session holds a lock it needs; see the dry run for which, or try again.",
     "57014": "It took longer than the statement timeout.",
@@ -65,7 +67,8 @@ class _Result:
     columns: tuple[str, ...] = ()
     rows: tuple[Row, ...] = ()
     locks: tuple[tuple[int, str, str | None], ...] = ()
-    changes: tuple[str, ...] = ()
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Rows changed, by table and verb."""
 
 
 class Executor:
@@ -137,7 +140,7 @@ class Executor:
             return self._failed(command, result, error, dry=dry)
         return Outcome(
             command, result.plan, True, plan.word, plan.title, result.columns, result.rows, dry_run=dry, locks=locks,
-            changes=result.changes,
+            changes=_lines(result.counts),
         )  # fmt: skip
 
     async def _session(self, *, read_only: bool) -> AsyncConnection:
@@ -166,9 +169,13 @@ class Executor:
                 result.stage = _Stage.INSIDE
                 params = (*self._timeouts, "on" if read_only else "off")
                 await cursor.execute(queries(_FILE)["transaction"], params)
+                # The server's counts include what earlier transactions of the session did until it reports them.
+                counted = await _changes(cursor) if dry else Counter[tuple[str, str]]()
                 await self._steps(cursor, result)
                 if dry:
-                    await _observe(cursor, result)
+                    result.counts = await _changes(cursor) - counted
+                    await cursor.execute(queries(_FILE)["locks"])
+                    result.locks = tuple(_lock(row) for row in await cursor.fetchall())
                     raise _TakenBack
                 result.stage = _Stage.COMMIT
         except _TakenBack:
@@ -199,7 +206,7 @@ class Executor:
         said = error.diag.message_primary or str(error).partition("\n")[0]
         hint = error.diag.message_hint or _HINTS.get(error.sqlstate or "", "")
         if lost and result.stage is _Stage.COMMIT and not dry and command.risk > Risk.LOOK:
-            hint = "The connection was lost while committing: look whether it was done."
+            hint = LOST_WHILE_COMMITTING
         elif command.risk > Risk.LOOK:
             hint = f"{hint} {_UNCHANGED}".lstrip()
         return Outcome(
@@ -236,31 +243,61 @@ async def _check(cursor: AsyncCursor[Row], guard: Guard) -> None:
         raise _GuardFailed(guard.otherwise, guard.hint)
 
 
-async def _observe(cursor: AsyncCursor[Row], result: _Result) -> None:
-    """Notes what the transaction did, while it still holds it."""
+_VERBS = (("insert", "into"), ("update", "in"), ("delete", "from"))
+_STRENGTH = (
+    "RowShareLock",
+    "RowExclusiveLock",
+    "ShareUpdateExclusiveLock",
+    "ShareLock",
+    "ShareRowExclusiveLock",
+    "ExclusiveLock",
+    "AccessExclusiveLock",
+)
+"""PostgreSQL manual 13.3.1, weakest first."""
+
+
+async def _changes(cursor: AsyncCursor[Row]) -> Counter[tuple[str, str]]:
+    """Rows changed, by table and verb, in this transaction and those the session has not reported yet."""
     await cursor.execute(queries(_FILE)["changes"])
-    lines: list[str] = []
-    for table, *counts in await cursor.fetchall():
-        for verb, link, count in zip(("insert", "update", "delete"), ("into", "in", "from"), counts, strict=True):
-            if count:
-                lines.append(f"{verb} {count} {'row' if count == 1 else 'rows'} {link} {table}")
-    result.changes = tuple(lines)
-    await cursor.execute(queries(_FILE)["locks"])
-    result.locks = tuple(
-        (int(str(oid)), str(mode), None if name is None else str(name)) for oid, mode, name in await cursor.fetchall()
+    counts: Counter[tuple[str, str]] = Counter()
+    for table, *numbers in await cursor.fetchall():
+        for (verb, _), number in zip(_VERBS, numbers, strict=True):
+            counts[str(table), verb] += int(str(number))
+    return counts
+
+
+def _lines(counts: Counter[tuple[str, str]]) -> tuple[str, ...]:
+    links = dict(_VERBS)
+    return tuple(
+        f"{verb} {number} {'row' if number == 1 else 'rows'} {links[verb]} {table}"
+        for (table, verb), number in sorted(counts.items())
     )
 
 
+def _lock(row: Row) -> tuple[int, str, str | None]:
+    oid, mode, name = row
+    return int(str(oid)), str(mode), None if name is None else str(name)
+
+
 async def _named(connection: AsyncConnection, locks: tuple[tuple[int, str, str | None], ...]) -> tuple[str, ...]:
-    """The locks as lines; relations that the dry run dropped have their names back after it."""
+    """The strongest lock of each relation as a line; those that the dry run dropped have their names back after it."""
+    names = {oid: name for oid, _, name in locks if name is not None}
     unnamed = sorted({oid for oid, _, name in locks if name is None})
-    names: dict[int, str] = {}
     if unnamed:
         async with connection.transaction():
             cursor = await connection.execute(queries(_FILE)["relations"], (unnamed,))
-            names = {int(oid): name for oid, name in await cursor.fetchall()}
-    lines = [(name or names.get(oid, ""), mode) for oid, mode, name in locks]
-    return tuple(f"{mode} on {name}" for name, mode in sorted(lines) if name)
+            names.update(await cursor.fetchall())
+    strongest: dict[str, str] = {}
+    for oid, mode, _ in locks:
+        name = names.get(oid)
+        if name is not None and (name not in strongest or _strength(mode) > _strength(strongest[name])):
+            strongest[name] = mode
+    order = sorted(strongest.items(), key=lambda one: (-_strength(one[1]), one[0]))
+    return tuple(f"{mode} on {name}" for name, mode in order)
+
+
+def _strength(mode: str) -> int:
+    return _STRENGTH.index(mode) if mode in _STRENGTH else -1
 
 
 def _refused(command: Command, plan: Plan, error: SkyError, *, dry: bool) -> Outcome:

@@ -114,7 +114,7 @@ class Journal:
         return entry
 
     def undo(self, *, target: str | None = None) -> Command | None:
-        """The command that takes back the last change that can be taken back; None: there is none."""
+        """The command that takes back the last change; None: there is no change, or it cannot be taken back."""
         place = self.target if target is None else target
         done = self._done.get(place)
         return self._next(Turn.UNDO, place, done[-1].inverse) if done else None

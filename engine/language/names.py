@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ class NameList:
         return len(self._pairs)
 
     def search(self, part: str, most: int) -> list[str]:
-        """At most so many names: those that begin with the part, then that hold it; else that hold its letters in order."""
+        """At most so many names: that begin with the part, then that hold it; else that hold its letters in order."""
         part = part.casefold()
         if not part:
             return [name for _, name in self._pairs[:most]]
@@ -43,7 +44,8 @@ class NameList:
             within = [name for key, name in self._pairs if part in key and not key.startswith(part)]
             found += within[: most - len(found)]
         if not found and len(part) > 1:
-            found = [name for key, name in self._pairs if _in_order(part, key)][:most]
+            in_order = re.compile(".*".join(re.escape(letter) for letter in part), re.DOTALL).search
+            found = [name for key, name in self._pairs if part[-1] in key and in_order(key)][:most]
         return found
 
 
@@ -100,8 +102,3 @@ class Names:
 
 
 NO_NAMES = Names()
-
-
-def _in_order(part: str, key: str) -> bool:
-    letters = iter(key)
-    return all(letter in letters for letter in part)

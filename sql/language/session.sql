@@ -12,7 +12,8 @@ select
     set_config('transaction_read_only', %s, true)
 
 -- name: locks
--- The locks on relations this transaction holds, other than those of mere reading; a relation it dropped has no name.
+-- The locks on tables and sequences this transaction holds, other than those of mere reading.
+-- A relation it dropped has no name.
 select
     l.relation::bigint,
     l.mode,
@@ -26,7 +27,7 @@ where l.pid = pg_catalog.pg_backend_pid()
   and l.granted
   and l.mode <> 'AccessShareLock'
   and coalesce(n.nspname, '') not in ('pg_catalog', 'information_schema', 'pg_toast')
-order by 3, 1, 2
+  and coalesce(c.relkind, 'r') <> 'i'
 
 -- name: changes
 -- The rows this transaction changed, by table.
@@ -40,6 +41,7 @@ where t.n_tup_ins + t.n_tup_upd + t.n_tup_del > 0
 order by 1
 
 -- name: relations
+-- The names of tables and sequences.
 select
     c.oid::bigint,
     n.nspname || '.' || c.relname
@@ -47,3 +49,4 @@ from pg_catalog.pg_class as c
 join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
 where c.oid = any(%s::bigint[]::oid[])
   and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
+  and c.relkind <> 'i'
