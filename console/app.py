@@ -1,0 +1,323 @@
+"""The console's application: modes, the engine thread, the messages between them. It wires, it does not decide."""
+
+from __future__ import annotations
+
+import locale
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from ..engine.clock import Clock, SystemClock
+from ..engine.language.journal import Journal
+from ..engine.monitor.picture import Change, ConsumerRow, Picture
+from ..engine.monitor.source import Source
+from ..engine.monitor.thresholds import Thresholds
+from .engine_thread import EngineThread
+from .format import period
+from .glyphs import ASCII, UNICODE
+from .polling import Readings
+from .role_styles import RoleStyles, own_defaults
+from .running import CommandRunner
+from .screens.changes import ChangesScreen
+from .screens.consumers import ConsumersScreen
+from .screens.daemons import DaemonsScreen
+from .screens.overview import OverviewScreen
+from .screens.queues import QueuesScreen
+from .screens.table_screen import TableScreen
+from .themes import DEFAULT_THEME, shipped_themes, textual_theme
+from .view import Request, View, World, with_picture
+
+
+class SkyConsole(CommandRunner):
+    """The full-screen console on one or more sources."""
+
+    TITLE = "skyconsole"
+    ENABLE_COMMAND_PALETTE = False
+    CSS = """
+    Screen { background: $background; color: $foreground; }
+    """
+    MODES: ClassVar[dict[str, Any]] = {
+        "overview": OverviewScreen,
+        "queues": QueuesScreen,
+        "consumers": ConsumersScreen,
+        "daemons": DaemonsScreen,
+        "events": ChangesScreen,
+    }
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("1", "show_mode('overview')", "Overview", show=False, id="app.overview"),
+        Binding("2", "show_mode('queues')", "Queues", show=False, id="app.queues"),
+        Binding("3", "show_mode('consumers')", "Consumers", show=False, id="app.consumers"),
+        Binding("7", "show_mode('daemons')", "Daemons", show=False, id="app.daemons"),
+        Binding("8", "show_mode('events')", "Events", show=False, id="app.events"),
+        Binding("p", "pause", "Pause", id="app.pause"),
+        Binding("r", "refresh_now", "Refresh now", show=False, id="app.refresh"),
+        Binding("plus", "interval(1)", "Read less often", show=False, key_display="+", id="app.slower"),
+        Binding("underscore", "interval(-1)", "Read more often", show=False, key_display="_", id="app.faster"),
+        Binding("minus", "last_place", "Last screen", show=False, key_display="-", id="app.last"),
+        Binding("q", "leave", "Leave", show=False, id="app.leave"),
+        Binding("ctrl+q", "quit", "Quit", show=False, id="app.quit"),
+    ]
+
+    @dataclass
+    class PictureReady(Message):
+        """A picture came in; `view` is what the active screen shows of it, arranged in the engine's thread."""
+
+        picture: Picture
+        request: Request | None = None
+        view: View | None = None
+
+    engine: EngineThread
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        settings: object | None = None,
+        clock: Clock | None = None,
+        read_only: bool = False,
+        theme: str | None = None,
+        autostart: bool = True,
+        *,
+        interval: float = 2.0,
+        ascii_only: bool = False,
+    ) -> None:
+        super().__init__(read_only=read_only)
+        for colours in shipped_themes():
+            self.register_theme(textual_theme(colours))
+        self.theme = theme or DEFAULT_THEME
+        self.clock = clock or SystemClock()
+        self.started = self.clock.now()
+        self.glyphs = ASCII if ascii_only or not _speaks_unicode() else UNICODE
+        self.engine = EngineThread()
+        self.world = World()
+        self.settings = settings
+        self._sources = {source.name: source for source in sources}
+        self._current = next(iter(self._sources), "")
+        self.readings = Readings(self.engine, sources, self.clock, interval, self.receive)
+        self.journal = Journal(clock=self.clock)
+        self._autostart = autostart
+        self._request: Request | None = None
+        self._last_key = -1e9
+        self._place_before = "overview"
+        self._styles: tuple[str, RoleStyles] | None = None
+
+    # What others ask
+
+    @property
+    def pictures(self) -> Mapping[str, Picture]:
+        """The newest picture of each source."""
+        return self.world.pictures
+
+    @property
+    def picture(self) -> Picture | None:
+        return self.world.pictures.get(self._current)
+
+    @property
+    def current_source(self) -> str:
+        return self._current
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        return tuple(self._sources)
+
+    def source_named(self, name: str) -> Source | None:
+        return self._sources.get(name)
+
+    @property
+    def table_screen(self) -> TableScreen | None:
+        """The topmost screen with a table, below any dialog."""
+        return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, TableScreen)), None)
+
+    def selected_row(self) -> object | None:
+        """The row under the cursor of the active screen."""
+        screen = self.table_screen
+        return screen.table.row if screen is not None else None
+
+    def marked_rows(self) -> tuple[object, ...]:
+        """The marked rows of the active screen."""
+        screen = self.table_screen
+        return screen.table.marked if screen is not None else ()
+
+    @property
+    def seconds_since_key(self) -> float:
+        return self.clock.monotonic() - self._last_key
+
+    def thresholds_of(self, source: str) -> Thresholds:
+        return Thresholds()
+
+    def group_of(self, source: str) -> str:
+        """'prod', 'test' or '': tints the title."""
+        return ""
+
+    def in_production(self, source: str) -> bool:
+        return self.group_of(source) == "prod"
+
+    def explanation(self, row: object, picture: Picture | None) -> Sequence[str]:
+        """Why a row is late, a sentence a line."""
+        return ()
+
+    # Colours
+
+    @property
+    def role_styles(self) -> RoleStyles:
+        """The styles of the present theme."""
+        if self._styles is None or self._styles[0] != self.theme:
+            self._styles = (self.theme, RoleStyles(self.get_css_variables(), self.no_color))
+        return self._styles[1]
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return own_defaults(self.current_theme.to_color_system().generate())
+
+    # Life
+
+    def on_mount(self) -> None:
+        self.engine.start()
+        self.switch_mode("overview" if len(self._sources) > 1 else "queues")
+        self.set_interval(1.0, self._each_second)
+        if self._autostart:
+            self.readings.start({name: self.thresholds_of(name) for name in self._sources})
+
+    def on_unmount(self) -> None:
+        self.readings.stop()
+        self.engine.stop()
+
+    def compose_prompt(self) -> ComposeResult:
+        """The prompt's line, for every screen."""
+        yield from ()
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key):
+            self._last_key = self.clock.monotonic()
+        await super().on_event(event)
+
+    def _each_second(self) -> None:
+        screen = self.table_screen
+        if screen is not None:
+            screen.tick()
+
+    # Pictures
+
+    def receive(self, picture: Picture) -> None:
+        """Take a picture in. Runs in the engine's thread (or in a test): it arranges, posts, and touches no widget."""
+        self.world = world = with_picture(self.world, picture)
+        request = self._request
+        view = request.arrange(world) if request is not None else None
+        if self._loop is not None and not self._loop.is_closed():
+            self.post_message(self.PictureReady(picture, request, view))
+
+    def on_sky_console_picture_ready(self, message: PictureReady) -> None:
+        picture = message.picture
+        if self.world.pictures.get(picture.snapshot.source) is not picture:
+            return  # a newer one is on its way
+        screen = self.table_screen
+        if screen is not None:
+            screen.arrived(self.world, message.request, message.view)
+            self._request = screen.request
+
+    def screen_shown(self, screen: TableScreen) -> None:
+        """A screen came to the front: from now on its rows are arranged ahead."""
+        self._request = screen.request
+        self.readings.demand(screen.source, screen.NEEDS)
+
+    # Places
+
+    def choose_source(self, name: str) -> None:
+        """Make this the source that the screens show."""
+        if name in self._sources:
+            self._current = name
+
+    def action_show_mode(self, mode: str) -> None:
+        if mode != self.current_mode:
+            self._place_before = self.current_mode
+            self.switch_mode(mode)
+        elif len(self.screen_stack) > 1 and isinstance(self.screen, TableScreen):
+            self.action_leave_screens(len(self.screen_stack) - 1)
+
+    def action_last_place(self) -> None:
+        self.action_show_mode(self._place_before)
+
+    def action_leave_screens(self, steps: int) -> None:
+        """Leave so many screens of this mode."""
+        for _ in range(min(steps, len(self.screen_stack) - 1)):
+            self.pop_screen()
+
+    def go_back(self) -> None:
+        if len(self.screen_stack) > 1:
+            self.pop_screen()
+
+    def action_leave(self) -> None:
+        """To the overview; from there, out."""
+        if self.current_mode != "overview":
+            self.action_show_mode("overview")
+        else:
+            self.exit()
+
+    def action_open_row(self) -> None:
+        screen = self.table_screen
+        if screen is not None:
+            screen.table.action_open()
+
+    def action_open_batch(self) -> None:
+        row = self.selected_row()
+        if isinstance(row, ConsumerRow):
+            self.open_events(self._current, row)
+
+    def open_events(self, source: str, row: ConsumerRow) -> None:
+        """The consumer's open batch, or the newest events of its queue when it has none."""
+        from .screens.batch_events import EventsScreen
+
+        facts = row.facts
+        if facts.batch_id is None:
+            self.push_screen(EventsScreen(source, facts.queue))
+        else:
+            self.push_screen(EventsScreen(source, facts.queue, facts.name, facts.batch_id))
+
+    def go_to(self, change: Change) -> None:
+        """Show the queue or consumer that a change is about."""
+        picture = self.world.pictures.get(change.source)
+        if picture is None:
+            return
+        self.choose_source(change.source)
+        for mode, rows in (("queues", picture.queues), ("consumers", picture.consumers)):
+            for row in rows:
+                if change.subject == _subject(row):
+                    self.action_show_mode(mode)
+                    self.call_after_refresh(self._put_cursor, row.key)
+                    return
+        self.notify("It is not there any more.", title=change.subject, markup=False)
+
+    def _put_cursor(self, key: Any) -> None:
+        screen = self.table_screen
+        if screen is not None:
+            screen.table.put_cursor(key)
+
+    # Reading
+
+    def action_pause(self) -> None:
+        self.readings.pause(not self.readings.paused)
+
+    def action_refresh_now(self) -> None:
+        self.readings.force()
+
+    def action_interval(self, step: int) -> None:
+        seconds = self.readings.step(step)
+        self.notify(f"a reading every {period(seconds)}", timeout=2, markup=False)
+
+    def on_app_blur(self) -> None:
+        self.readings.away(True)
+
+    def on_app_focus(self) -> None:
+        self.readings.away(False)
+
+
+def _subject(row: Any) -> str:
+    facts = row.facts
+    return f"consumer {facts.name} on {facts.queue}" if isinstance(row, ConsumerRow) else f"queue {facts.name}"
+
+
+def _speaks_unicode() -> bool:
+    return "utf" in locale.getpreferredencoding(False).lower()

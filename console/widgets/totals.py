@@ -1,0 +1,46 @@
+"""The line below the title: how much there is, how fast it runs, how many are late; the legend of the signs."""
+
+from __future__ import annotations
+
+from ...engine.monitor.picture import Level, Picture
+from ..format import rate, short_duration
+from ..glyphs import LEVEL_ROLES, Glyphs
+from ..lines import Line, Span, cells, spread
+
+_LATE_TICKER = 30.0
+
+
+def totals_line(picture: Picture | None, *, remarks: tuple[str, ...], room: int, glyphs: Glyphs) -> Line:
+    """Counts left, levels right. `remarks` are states of the view: '3 marked', 'sort held'."""
+    if picture is None:
+        return (Span(" "),)
+    totals = picture.totals
+    left: list[Span] = [Span(" ")]
+    for number, word in ((totals.queues, "queue"), (totals.consumers, "consumer")):
+        left += [Span(f"{number:,}".replace(",", " "), "text"), Span(f" {word}{'' if number == 1 else 's'}  ", "muted")]
+    left += [Span(rate(totals.ev_per_sec), "text"), Span(" ev/s  ", "muted")]
+    if totals.ticker_age is not None:
+        late = totals.ticker_age >= _LATE_TICKER
+        state = f"{'silent' if late else 'ok'} {short_duration(totals.ticker_age)}"
+        left += [Span("ticker ", "muted"), Span(state, "crit" if late else "ok")]
+    for remark in remarks:
+        left += [Span("  "), Span(remark, "key")]
+    levels = (
+        (Level.CRIT, totals.crit, "crit"),
+        (Level.WARN, totals.warn, "warn"),
+        (Level.OK, totals.ok, "ok"),
+        (Level.OFF, totals.off, "off"),
+    )
+    for words in (True, False):
+        right: list[Span] = []
+        for level, number, word in levels:
+            role = LEVEL_ROLES[level] if number else "muted"
+            text = f"{glyphs.levels[level]} {number} {word}" if words else f"{glyphs.levels[level]} {number}"
+            right += [Span("  "), Span(text, role, f"screen.filter_level('{word}')")]
+        right.append(Span(" "))
+        if cells(left) + cells(right) <= room:
+            break
+    if remarks:
+        while len(left) > 3 + 2 * len(remarks) and cells(left) + cells(right) > room:
+            del left[3:5]
+    return spread(left, right[1:], room, glyphs.more)
