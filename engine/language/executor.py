@@ -28,7 +28,7 @@ Connect = Callable[[], Awaitable[AsyncConnection]]
 
 _FILE = "language/session.sql"
 _NOTHING = Plan((), "")
-_UNCHANGED = "Nothing was changed."
+NOTHING_CHANGED = "Nothing was changed."
 LOST_WHILE_COMMITTING = "The connection was lost while committing: look whether it was done."
 _HINTS = {
     "55P03": "Another session holds a lock it needs; see the dry run for which, or try again.",
@@ -208,7 +208,7 @@ class Executor:
         if lost and result.stage is _Stage.COMMIT and not dry and command.risk > Risk.LOOK:
             hint = LOST_WHILE_COMMITTING
         elif command.risk > Risk.LOOK:
-            hint = f"{hint} {_UNCHANGED}".lstrip()
+            hint = f"{hint} {NOTHING_CHANGED}".lstrip()
         return Outcome(
             command, result.plan, False, "", dry_run=dry, error=said, sqlstate=error.sqlstate or "",
             detail=error.diag.message_detail or "", hint=hint,
