@@ -167,13 +167,13 @@ def _row(
     elif facts.last_tick_id is None:
         note = "idle"
 
-    value = lag or 0.0
-    if old is None:
-        return ConsumerRow(facts, level, lag, seen, pending, rate, catches_up, (value,), note)
     count = moment.trend_values
-    trend = extended(old.trend, value, count) if count else old.trend
+    trend = () if old is None else old.trend
+    if count:
+        trend = extended(trend, lag or 0.0, count)
     if (
-        old.facts is facts
+        old is not None
+        and old.facts is facts
         and old.lag == lag
         and old.seen == seen
         and old.level is level

@@ -53,6 +53,7 @@ def derive(before: Picture | None, snapshot: Snapshot, thresholds: Thresholds = 
         consumers=consumers if consumers != old_consumers else old_consumers,
         daemons=daemon_rows(queues, snapshot.sessions) if Part.QUEUES in snapshot.times else (),
         sessions=snapshot.sessions,
+        trend_values=moment.trend_values,
         totals=totals,
         changes=()
         if before is None
@@ -113,7 +114,7 @@ def _overview(
         ev_per_sec=totals.ev_per_sec,
         worst_lag=worst,
         ticker=_ticker_words(queues, totals.ticker_age),
-        trend=(value,) if old is None else extended(old.trend, value, moment.trend_values),
+        trend=extended(() if old is None else old.trend, value, moment.trend_values),
         note="",
     )
     level, note = _verdict(snapshot, queues)

@@ -30,7 +30,7 @@ class Moment:
 def moment_of(before: Snapshot | None, snapshot: Snapshot) -> Moment:
     """The Moment of a snapshot that follows another one."""
     now = snapshot.server_time
-    if before is None:
+    if before is None or not before.times:
         return Moment(now, None, None, 1)
     step = int(now.timestamp() // TREND_STEP) - int(before.server_time.timestamp() // TREND_STEP)
     return Moment(

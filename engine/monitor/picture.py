@@ -57,7 +57,7 @@ class QueueRow:
     worst_lag: float | None
     """Seconds; the greatest lag of its consumers."""
     trend: tuple[float, ...]
-    """Worst lag, oldest first, one value every 5 seconds; at most 60 values (5 minutes)."""
+    """Worst lag, oldest first, one value every 5 seconds; at most 60 values (5 minutes), none at first."""
     note: str
     waiting: float = 0.0
     """Seconds that events are known to wait for a tick."""
@@ -170,3 +170,5 @@ class Picture:
     changes: tuple[Change, ...]
     """New since the picture before."""
     feed: Feed = Feed()
+    trend_values: int = 0
+    """How many values every trend got since the picture before; see `moment.TREND_STEP`."""

@@ -45,25 +45,22 @@ def judged(row: QueueRow, crowd: Crowd, moment: Moment, limits: Limits, old: Que
     ]
     level = max(finding[0] for finding in findings)
     note = _told(findings)
-    value = crowd.worst_lag or 0.0
-    if same is None:
-        trend: tuple[float, ...] = (value,)
-    else:
-        trend = extended(same.trend, value, moment.trend_values)
-        if (
-            same.facts is facts
-            and same.level is level
-            and same.note == note
-            and same.tick_age == row.tick_age
-            and same.worst_lag == crowd.worst_lag
-            and same.ev_per_sec == row.ev_per_sec
-            and same.consumers == crowd.count
-            and same.late == crowd.late
-            and same.waiting == row.waiting
-            and same.ticker is ticker
-            and same.trend == trend
-        ):
-            return same
+    trend = extended(() if same is None else same.trend, crowd.worst_lag or 0.0, moment.trend_values)
+    if (
+        same is not None
+        and same.facts is facts
+        and same.level is level
+        and same.note == note
+        and same.tick_age == row.tick_age
+        and same.worst_lag == crowd.worst_lag
+        and same.ev_per_sec == row.ev_per_sec
+        and same.consumers == crowd.count
+        and same.late == crowd.late
+        and same.waiting == row.waiting
+        and same.ticker is ticker
+        and same.trend == trend
+    ):
+        return same
     return QueueRow(
         facts,
         level,
