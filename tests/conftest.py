@@ -101,9 +101,8 @@ class Servers:
         return cluster
 
     def forget(self, cluster: Cluster) -> None:
-        cluster.kill()
         self._clusters.remove(cluster)
-        shutil.rmtree(cluster.data_dir, ignore_errors=True)
+        cluster.remove()
 
     def end(self) -> None:
         for cluster in self._clusters:

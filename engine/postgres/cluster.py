@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -21,14 +22,14 @@ from .account import Account, server_account
 from .binaries import Binaries
 from .creation import SUPERUSER, make_cluster, make_folders, server_environment
 from .failures import ClusterError, no_way_in, not_readable, server_failure
-from .places import default_data_place, reachable_binaries, remove_stale_sockets, socket_dir
+from .places import default_data_place, reachable_binaries, release_socket_dir, remove_stale_sockets, socket_dir
 from .processes import PidFile, is_alive, read_pid_file, send, server_processes, serves, wait_gone
 
 __all__ = ["Cluster", "ClusterError", "ClusterStatus", "cluster_major", "default_data_dir"]
 
 _LOG_LIMIT = 16 * 1024 * 1024
 _LOCK_WAIT = 120.0
-_ORPHANS_WAIT = 5.0
+_ORPHANS_WAIT = 2.0
 _SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 # The background job of a shell that ends: the server belongs to init, survives us and leaves no zombie with us.
@@ -98,7 +99,7 @@ class Cluster:
     def dsn(self, dbname: str = "postgres", user: str | None = None) -> str:
         """How to connect, as a libpq connection string; of a stopped cluster, how it will be."""
         status = self.status()
-        host = status.socket_dir or socket_dir(self.data_dir, self._account())
+        host = status.socket_dir or socket_dir(self.data_dir, self._account(), make=False)
         return make_conninfo("", host=str(host), port=status.port or 5432, dbname=dbname, user=user or SUPERUSER)
 
     def create(self, *, options: Sequence[str] = ()) -> bool:
@@ -134,7 +135,8 @@ class Cluster:
     def stop(self, mode: Literal["smart", "fast", "immediate"] = "fast", *, timeout: float = 60.0) -> bool:
         """Stop the server and wait until it has ended; False when none was running."""
         with self._lock():
-            pid = self.status().pid
+            status = self.status()
+            pid = status.pid
             if pid is None:
                 return False
             try:
@@ -146,6 +148,8 @@ class Cluster:
                     f"The server of {self.data_dir} (pid {pid}) has not stopped within {timeout:.0f} s.",
                     f"See {self.log}; the mode immediate does not wait for sessions.",
                 )
+            if status.socket_dir is not None:
+                release_socket_dir(status.socket_dir, self.data_dir)
             return True
 
     def kill(self) -> None:
@@ -155,6 +159,18 @@ class Cluster:
             send(pids, signal.SIGKILL)
             if not wait_gone(pids, self.data_dir, 5) and time.monotonic() > deadline:
                 raise ClusterError(f"Processes {pids} of {self.data_dir} survive SIGKILL.")
+
+    def remove(self) -> None:
+        """End the server at once and delete the cluster with everything in it, its socket folder and its lock."""
+        with self._lock():
+            self.kill()
+            if self.data_dir.exists():
+                release_socket_dir(socket_dir(self.data_dir, self._account(), make=False), self.data_dir)
+                try:
+                    shutil.rmtree(self.data_dir)
+                except OSError as error:
+                    raise ClusterError(f"{self.data_dir} could not be deleted ({error}).") from error
+            (self.data_dir.parent / self._lock_name).unlink(missing_ok=True)
 
     def log_tail(self, lines: int = 20) -> str:
         """The last lines of the server's log; empty when there is none."""
@@ -209,32 +225,43 @@ class Cluster:
         except OSError as error:
             raise not_readable(self.data_dir, error) from error
 
+    @property
+    def _lock_name(self) -> str:
+        return f".{self.data_dir.name[:200]}.lock"
+
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
         """One process and thread at a time creates, starts or stops; the second then finds it done."""
-        descriptor = self._open_lock_file()
+        descriptor = self._acquire_lock()
         try:
-            deadline = time.monotonic() + _LOCK_WAIT
-            while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise ClusterError(
-                            f"Another process has been starting or stopping {self.data_dir} for {_LOCK_WAIT:.0f} s."
-                        ) from None
-                    time.sleep(0.05)
             yield
         finally:
             os.close(descriptor)
 
+    def _acquire_lock(self) -> int:
+        deadline = time.monotonic() + _LOCK_WAIT
+        while True:
+            descriptor = self._open_lock_file()
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                if time.monotonic() > deadline:
+                    raise ClusterError(
+                        f"Another process has been starting or stopping {self.data_dir} for {_LOCK_WAIT:.0f} s."
+                    ) from None
+                time.sleep(0.05)
+                continue
+            # A lock file whose last owner removed it with the cluster guards nothing any more.
+            if os.fstat(descriptor).st_nlink:
+                return descriptor
+            os.close(descriptor)
+
     def _open_lock_file(self) -> int:
-        name = f".{self.data_dir.name[:200]}.lock"
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             make_folders(self.data_dir.parent)
-            return os.open(self.data_dir.parent / name, flags, 0o600)
+            return os.open(self.data_dir.parent / self._lock_name, flags, 0o600)
         except OSError as beside:
             try:
                 # The folder around it is not ours, so the folder itself carries the lock.

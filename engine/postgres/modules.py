@@ -103,6 +103,8 @@ def read_module(folder: Traversable) -> Module:
     names, requires = _texts(where, table, "files"), _texts(where, table, "requires")
     if not names:
         raise InstallError(f"{where} lists no files.")
+    if missing := [file for file in names if not folder.joinpath(file).is_file()]:
+        raise InstallError(f"{where} lists files that are not there: {', '.join(missing)}.")
     return Module(name, version, _text(where, table, "schema", name), folder, names, requires)
 
 

@@ -54,8 +54,8 @@ def default_data_place(environ: Mapping[str, str] | None = None) -> Place:
     return Place(fallback / "data", f"{usual} can not be written, so the data is kept in {fallback / 'data'}.")
 
 
-def socket_dir(data_dir: Path, account: Account) -> Path:
-    """A folder for the server's socket that only its account (and root) can enter; created if need be.
+def socket_dir(data_dir: Path, account: Account, *, make: bool = True) -> Path:
+    """A folder for the server's socket that only its account (and root) can enter; made if need be and `make`.
 
     The data directory itself when its path fits into a socket's address and needs no quoting anywhere, else a short
     folder made for it. Raises PlaceError.
@@ -69,7 +69,8 @@ def socket_dir(data_dir: Path, account: Account) -> Path:
         if not _fits(folder) or not os.access(base, os.W_OK | os.X_OK):
             continue
         try:
-            _claim(folder, account.uid, 0o700)
+            if make or folder.exists():
+                _claim(folder, account.uid, 0o700)
         except PlaceError as error:
             refused = error
             continue
@@ -84,6 +85,14 @@ def remove_stale_sockets(folder: Path) -> None:
     """Remove the sockets and socket locks that a killed server left. Only for a folder of one stopped server."""
     for leftover in folder.glob(".s.PGSQL.*"):
         leftover.unlink(missing_ok=True)
+
+
+def release_socket_dir(folder: Path, data_dir: Path) -> None:
+    """Remove what socket_dir made for a server that is stopped now."""
+    if folder != data_dir and folder.name.startswith("skyconsole-") and folder.is_dir():
+        remove_stale_sockets(folder)
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def reachable_binaries(binaries: Binaries, account: Account) -> Binaries:
