@@ -128,7 +128,7 @@ class Consumer:
         if self._temper is ConsumerTemper.REPEATABLE:
             await connection.execute("begin isolation level repeatable read")
             await self._one("select count(*) from pgq.queue")
-            await pause(self._hurry, self._rng.choice((0.0, 0.0, 0.0, self._rng.uniform(0.2, 2.0))))
+            await pause(self._hurry, self._rng.choice((0.0, 0.0, 0.0, self._rng.uniform(0.2, 1.2))))
             batch = await self._next_batch()
         else:
             batch = await self._next_batch()
@@ -164,7 +164,7 @@ class Consumer:
     async def _dawdle(self) -> None:
         self._maybe_give_up()
         if self._temper is ConsumerTemper.SLOW:
-            await pause(self._hurry, self._rng.uniform(0.2, 1.2))
+            await pause(self._hurry, self._rng.uniform(0.1, 0.7))
 
     def _maybe_give_up(self) -> None:
         if self._temper is ConsumerTemper.RESTARTING and self._rng.random() < 0.1:
