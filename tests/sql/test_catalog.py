@@ -1,4 +1,4 @@
-"""The installed catalog against api/pgq*.tsv, row by row; every deliberate difference is in sql/pgq/differences.toml."""
+"""The installed catalog against api/pgq*.tsv; every deliberate difference is in sql/pgq/differences.toml."""
 
 from __future__ import annotations
 
