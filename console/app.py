@@ -5,7 +5,7 @@ from __future__ import annotations
 import locale
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from textual import events
 from textual.app import ComposeResult
@@ -13,13 +13,16 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from ..engine.clock import Clock, SystemClock
+from ..engine.errors import SkyError
 from ..engine.language.journal import Journal
+from ..engine.monitor.model import Phase, Problem
 from ..engine.monitor.picture import Change, ConsumerRow, Picture
 from ..engine.monitor.source import Source
 from ..engine.monitor.thresholds import Thresholds
 from .engine_thread import EngineThread
 from .format import period
 from .glyphs import ASCII, UNICODE
+from .performing import Opens
 from .polling import Readings
 from .role_styles import RoleStyles, own_defaults
 from .running import CommandRunner
@@ -29,8 +32,10 @@ from .screens.daemons import DaemonsScreen
 from .screens.overview import OverviewScreen
 from .screens.queues import QueuesScreen
 from .screens.table_screen import TableScreen
+from .shown import shown
 from .themes import DEFAULT_THEME, shipped_themes, textual_theme
 from .view import Request, View, World, with_picture
+from .widgets.confirm import FailureDialog
 
 
 class SkyConsole(CommandRunner):
@@ -59,6 +64,7 @@ class SkyConsole(CommandRunner):
         Binding("plus", "interval(1)", "Read less often", show=False, key_display="+", id="app.slower"),
         Binding("underscore", "interval(-1)", "Read more often", show=False, key_display="_", id="app.faster"),
         Binding("minus", "last_place", "Last screen", show=False, key_display="-", id="app.last"),
+        Binding("i", "install_pgq", "Install PgQ", show=False, id="app.install"),
         Binding("q", "leave", "Leave", show=False, id="app.leave"),
         Binding("ctrl+q", "quit", "Quit", show=False, id="app.quit"),
     ]
@@ -72,6 +78,14 @@ class SkyConsole(CommandRunner):
         view: View | None = None
 
     engine: EngineThread
+
+    @dataclass
+    class Installed(Message):
+        """PgQ was installed into a database, or not."""
+
+        source: str
+        text: str
+        problem: SkyError | None = None
 
     def __init__(
         self,
@@ -103,6 +117,7 @@ class SkyConsole(CommandRunner):
         self._request: Request | None = None
         self._last_key = -1e9
         self._place_before = "overview"
+        self._told: set[tuple[str, Problem]] = set()
         self._styles: tuple[str, RoleStyles] | None = None
 
     # What others ask
@@ -213,10 +228,22 @@ class SkyConsole(CommandRunner):
         picture = message.picture
         if self.world.pictures.get(picture.snapshot.source) is not picture:
             return  # a newer one is on its way
+        self._tell_refusals(picture)
         screen = self.table_screen
         if screen is not None:
             screen.arrived(self.world, message.request, message.view)
             self._request = screen.request
+
+    def _tell_refusals(self, picture: Picture) -> None:
+        """A part that may not be read is told once; the columns show `?`."""
+        if picture.snapshot.phase is not Phase.LIVE:
+            return
+        for problem in picture.snapshot.problems:
+            key = (picture.snapshot.source, problem)
+            if key not in self._told:
+                self._told.add(key)
+                text = shown(f"{problem.message} {problem.hint}".rstrip())
+                self.notify(text, title=shown(picture.snapshot.source), severity="warning", markup=False)
 
     def screen_shown(self, screen: TableScreen) -> None:
         """A screen came to the front: from now on its rows are arranged ahead."""
@@ -306,6 +333,32 @@ class SkyConsole(CommandRunner):
     def action_interval(self, step: int) -> None:
         seconds = self.readings.step(step)
         self.notify(f"a reading every {period(seconds)}", timeout=2, markup=False)
+
+    def action_install_pgq(self) -> None:
+        """Install PgQ into the present database, if it lacks it."""
+        source, picture = self.source_named(self._current), self.picture
+        if picture is None or picture.snapshot.phase is not Phase.NO_PGQ:
+            return
+        if self.read_only:
+            self.notify("read-only: press R", title="not installed", severity="warning", markup=False)
+        elif source is None or not hasattr(source, "open_connection"):
+            self.notify("This source takes no commands.", title=self._current, severity="warning", markup=False)
+        else:
+            from .screens.install_pgq import ask_and_install
+
+            ask_and_install(self, self._current, cast(Opens, source))
+
+    def on_sky_console_installed(self, message: Installed) -> None:
+        problem = message.problem
+        if problem is None:
+            self.notify(message.text, title=f"installed in {message.source}", markup=False)
+            self.readings.force()
+        else:
+            self.push_screen(
+                FailureDialog(
+                    "install pgq", message.source, problem.message, hint=problem.hint, state="nothing was changed"
+                )
+            )
 
     def on_app_blur(self) -> None:
         self.readings.away(True)

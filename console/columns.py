@@ -308,6 +308,9 @@ class Placed:
 
 
 GAP = 2
+_NAME_FIRST = 22
+_TEXT_FIRST = 26
+"""Cells that names, then other text, get before any of them gets all it wants."""
 
 
 def place(columns: Sequence[Column], cells: int, natural: dict[str, int], skip: int = 0) -> tuple[Placed, ...]:
@@ -330,11 +333,14 @@ def place(columns: Sequence[Column], cells: int, natural: dict[str, int], skip: 
             chosen.append(column)
             room = 0
     widths = {column.id: column.width for column in chosen}
-    for column in sorted(chosen, key=lambda c: (not c.natural, c.priority)):
-        wanted = min(column.width + column.grow, max(column.width, natural.get(column.id, column.width + column.grow)))
-        extra = min(room, wanted - column.width)
-        widths[column.id] += extra
-        room -= extra
+    for natural_ones, limit in ((True, _NAME_FIRST), (False, _TEXT_FIRST), (True, cells), (False, cells)):
+        for column in sorted((c for c in chosen if c.natural is natural_ones), key=lambda c: c.priority):
+            wanted = min(limit, column.width + column.grow)
+            if column.id in natural:
+                wanted = min(wanted, max(column.width, natural[column.id]))
+            extra = max(0, min(room, wanted - widths[column.id]))
+            widths[column.id] += extra
+            room -= extra
     if chosen and cells < widths[chosen[0].id]:
         widths[chosen[0].id] = max(1, cells)
     placed: list[Placed] = []

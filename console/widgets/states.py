@@ -37,7 +37,7 @@ def connecting(
 def no_pgq(source: str, can_write: bool) -> tuple[Line, ...]:
     lines = [line(Span("PgQ is not installed in ", "muted"), Span(named(source), "strong"), Span(".", "muted")), ()]
     if can_write:
-        lines.append(line(Span("i", "key", "screen.install_pgq"), Span("  install it (shows the SQL first)", "text")))
+        lines.append(line(Span("i", "key", "app.install_pgq"), Span("  install it (shows the SQL first)", "text")))
     lines.append(line(Span("1", "key", "app.show_mode('overview')"), Span("  go to another database", "text")))
     return tuple(lines)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...engine.monitor.model import Phase
 from ...engine.monitor.picture import Level, Picture
 from ..format import rate, short_duration
 from ..glyphs import LEVEL_ROLES, Glyphs
@@ -12,7 +13,7 @@ _LATE_TICKER = 30.0
 
 def totals_line(picture: Picture | None, *, remarks: tuple[str, ...], room: int, glyphs: Glyphs) -> Line:
     """Counts left, levels right. `remarks` are states of the view: '3 marked', 'sort held'."""
-    if picture is None:
+    if picture is None or (picture.snapshot.phase in {Phase.CONNECTING, Phase.NO_PGQ} and not picture.queues):
         return (Span(" "),)
     totals = picture.totals
     left: list[Span] = [Span(" ")]
