@@ -67,7 +67,7 @@ class Settings:
         known = self.services.get(service)
         return None if known is None else self.groups.get(known.group)
 
-    def thresholds_of(self, service: str) -> Thresholds:  # noqa: ARG002 (one set of thresholds serves all so far)
+    def thresholds_of(self, service: str) -> Thresholds:
         """The thresholds that hold for a service."""
         return self.thresholds
 

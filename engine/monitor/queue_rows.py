@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from .ages import brief, rounded
 from .consumer_rows import Crowd
-from .model import QueueFacts
+from .model import ConsumerFacts, QueueFacts
 from .moment import Moment, extended, smoothed
 from .picture import Level, QueueRow
 from .thresholds import Limits, graded
@@ -125,18 +125,15 @@ def _rotation(facts: QueueFacts, crowd: Crowd, moment: Moment, limits: Limits) -
     level = graded(overdue, limits.rotation_warn, limits.rotation_crit, Level.OK)
     if level is Level.OK:
         return Level.OK, ""
-    blocker = rotation_blocker(facts, crowd)
-    if blocker is not None:
-        return level, f"rotation blocked {brief(overdue)} by {blocker}"
+    slowest = crowd.slowest
+    if slowest is not None and blocks_rotation(facts, slowest):
+        return level, f"rotation blocked {brief(overdue)} by {slowest.name}"
     return level, f"rotation {brief(overdue)} overdue"
 
 
-def rotation_blocker(facts: QueueFacts, crowd: Crowd) -> str | None:
-    """The consumer that has not moved past the last switch of tables (spec/pgq.md 1.5), if there is one."""
-    slowest = crowd.slowest
-    if slowest is None or slowest.last_tick_time is None or slowest.last_tick_time > facts.switch_time:
-        return None
-    return slowest.name
+def blocks_rotation(queue: QueueFacts, consumer: ConsumerFacts) -> bool:
+    """Whether a consumer has not moved past the queue's last switch of tables (spec/pgq.md 1.5)."""
+    return consumer.last_tick_time is not None and consumer.last_tick_time <= queue.switch_time
 
 
 def _settings(facts: QueueFacts, crowd: Crowd) -> tuple[Level, str]:
