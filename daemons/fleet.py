@@ -97,7 +97,7 @@ SHOP = (
         events=60,
         consumers=(Consumer("bi_loader", Temper.CATCHING_UP, pace=0.4),),
     ),
-    Queue("legacy_sync", rate=0, past=3.2 * HOUR, paused=True, consumers=(Consumer("mainframe", Temper.DEAD),)),
+    Queue("legacy_sync", rate=0, past=3.2 * HOUR, paused=True, consumers=(Consumer("mainframe"),)),
     Queue("webhooks[dlq]", rate=1, consumers=(Consumer("notify", Temper.RETRYING),)),
     Queue('Ünï "q" [/x] 🐘', rate=1, consumers=(Consumer("träger.süß"),)),
     Queue("unread", rate=2),
@@ -151,6 +151,7 @@ async def _prepare_queue(conn: Connection, queue: Queue) -> None:
         if queue.switched:
             await conn.execute(_sql("age_switch"), {**name, "seconds": queue.switched})
         if queue.paused:
+            await conn.execute(_sql("all_ticks_are_old"), {**name, "seconds": queue.past})
             await api.set_queue_config(conn, queue.name, "ticker_paused", "true")
         for consumer in queue.consumers:
             if consumer.temper is Temper.DEAD:

@@ -33,6 +33,13 @@ update pgq.tick t
  where q.queue_name = %(queue)s
    and t.tick_queue = q.queue_id;
 
+-- name: all_ticks_are_old
+update pgq.tick t
+   set tick_time = t.tick_time - pg_catalog.make_interval(secs => %(seconds)s)
+  from pgq.queue q
+ where q.queue_name = %(queue)s
+   and t.tick_queue = q.queue_id;
+
 -- name: age_switch
 update pgq.queue
    set queue_switch_time = pg_catalog.now() - pg_catalog.make_interval(secs => %(seconds)s)
