@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import LiteralString, cast
 
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor
@@ -232,8 +231,7 @@ def application_name(user: str | None = None) -> str:
 
 
 async def _fetch(cursor: AsyncCursor[Row], step: Step) -> list[Row]:
-    # A step's text comes from sql/, where every statement is a literal of ours.
-    await cursor.execute(cast(LiteralString, step.sql), step.params or None)
+    await cursor.execute(step.sql, step.params or None)
     return await cursor.fetchall() if cursor.description is not None else []
 
 

@@ -17,6 +17,8 @@ class Role(Enum):
 
     VERB = "verb"
     """The first word of a statement."""
+    OBJECT = "object"
+    """The word that says what the verb is about: `queue`."""
     KEYWORD = "keyword"
     KNOWN = "known name"
     NEW = "new name"
@@ -45,7 +47,7 @@ def highlight(text: str, names: Names = NO_NAMES, *, cursor: int | None = None) 
     """
     spans: list[Span] = []
     paths: Sequence[Path] = START
-    first = True
+    index = 0
     resolver = Resolver(names)
     for token in scan(text):
         if token.kind is Kind.COMMENT:
@@ -53,16 +55,16 @@ def highlight(text: str, names: Names = NO_NAMES, *, cursor: int | None = None) 
             continue
         if token.is_symbol(";"):
             spans.append(Span(token.start, token.end, Role.SIGN))
-            paths, first = START, True
+            paths, index = START, 0
             continue
         further = follow(paths, token)
         if not further and cursor == token.end and _may_grow(token, paths):
-            role = Role.VERB if first else Role.KEYWORD
+            role = _word(index)
         else:
-            role = _role(token, paths, first, names, resolver) if further else Role.WRONG
+            role = _role(token, paths, index, names, resolver) if further else Role.WRONG
             paths = further
         spans.append(Span(token.start, token.end, role))
-        first = False
+        index += 1
     return spans
 
 
@@ -75,7 +77,7 @@ def _may_grow(token: Token, paths: Sequence[Path]) -> bool:
     )
 
 
-def _role(token: Token, paths: Sequence[Path], first: bool, names: Names, resolver: Resolver) -> Role:
+def _role(token: Token, paths: Sequence[Path], index: int, names: Names, resolver: Resolver) -> Role:
     terminal = next(one for path in paths for one in path.next() if one.fits(token))
     if isinstance(terminal, Slot):
         match terminal.kind:
@@ -96,4 +98,9 @@ def _role(token: Token, paths: Sequence[Path], first: bool, names: Names, resolv
         case Kind.SYMBOL:
             return Role.SIGN
         case _:
-            return Role.VERB if first else Role.KEYWORD
+            return _word(index)
+
+
+def _word(index: int) -> Role:
+    """What a keyword is by its place in the statement."""
+    return (Role.VERB, Role.OBJECT)[index] if index < 2 else Role.KEYWORD
