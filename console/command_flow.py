@@ -20,7 +20,7 @@ from ..engine.language.journal import Journal
 from ..engine.language.model import Command, Context, Outcome, Risk
 from ..engine.monitor.picture import Picture
 from ..engine.monitor.source import Source
-from .performing import CommandExecutor, Engine, executor_of, perform, rehearse
+from .performing import CommandExecutor, Engine, executor_of, keep, perform, rehearse
 from .shown import shown
 from .submission import Ask, Origin, Submission, how_to_ask, plan_all, refusal, sql_of, title_of
 from .widgets.command_log import KEPT, CommandLog, LogEntry, State
@@ -109,7 +109,10 @@ class CommandFlow(App[object]):
     def executor_for(self, source: str) -> CommandExecutor | None:
         """What runs commands on this source; None for a source that takes none (a sample, a recording)."""
         if source not in self._executors:
-            self._executors[source] = executor_of(self.source_named(source))
+            executor = executor_of(self.source_named(source))
+            self._executors[source] = executor
+            if executor is not None:
+                self.engine.submit(keep(executor))
         return self._executors[source]
 
     def in_production(self, source: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar, cast
@@ -31,6 +32,17 @@ class CommandExecutor(Protocol):
 
     async def dry_run(self, command: Command, context: Context) -> Outcome:
         """Runs it, lists rows and locks, and rolls it back."""
+
+    async def close(self) -> None:
+        """Cancels what runs and lets go of the connection."""
+
+
+async def keep(executor: CommandExecutor) -> None:
+    """Waits until the engine ends, then lets go of the executor's connection."""
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await executor.close()
 
 
 class Opens(Protocol):
