@@ -52,7 +52,7 @@ class TickerConfig:
     ticker_period: float = 1.0
     stats_period: float = 30.0
     connection_lifetime: float = 3600.0
-    ticker_min_period: float = 0.01
+    ticker_min_period: float = 0.005
     max_connections: int = 0
     worker_connections: int = 4
     lock_timeout: float = 1.0
