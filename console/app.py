@@ -15,15 +15,20 @@ from textual.message import Message
 from ..engine.clock import Clock, SystemClock
 from ..engine.errors import SkyError
 from ..engine.language.journal import Journal
+from ..engine.language.names import Names
+from ..engine.monitor.explain import Evidence, explain
 from ..engine.monitor.model import Phase, Problem
-from ..engine.monitor.picture import Change, ConsumerRow, Picture
+from ..engine.monitor.picture import Change, ConsumerRow, Picture, QueueRow
 from ..engine.monitor.source import Source
 from ..engine.monitor.thresholds import Thresholds
+from ..engine.settings import Settings
 from .engine_thread import EngineThread
 from .format import period
 from .glyphs import ASCII, UNICODE
 from .performing import Opens
 from .polling import Readings
+from .prompt.history import History
+from .prompt.pane import PromptPane
 from .role_styles import RoleStyles, own_defaults
 from .running import CommandRunner
 from .screens.changes import ChangesScreen
@@ -45,6 +50,15 @@ class SkyConsole(CommandRunner):
     ENABLE_COMMAND_PALETTE = False
     CSS = """
     Screen { background: $background; color: $foreground; }
+    * {
+        scrollbar-color: $panel-lighten-2;
+        scrollbar-color-hover: $primary;
+        scrollbar-color-active: $primary;
+        scrollbar-background: $background;
+        scrollbar-background-hover: $background;
+        scrollbar-background-active: $background;
+        scrollbar-corner-color: $background;
+    }
     """
     MODES: ClassVar[dict[str, Any]] = {
         "overview": OverviewScreen,
@@ -59,6 +73,7 @@ class SkyConsole(CommandRunner):
         Binding("3", "show_mode('consumers')", "Consumers", show=False, id="app.consumers"),
         Binding("7", "show_mode('daemons')", "Daemons", show=False, id="app.daemons"),
         Binding("8", "show_mode('events')", "Events", show=False, id="app.events"),
+        Binding("colon", "prompt", "Cmd", key_display=":", id="app.prompt"),
         Binding("p", "pause", "Pause", id="app.pause"),
         Binding("r", "refresh_now", "Refresh now", show=False, id="app.refresh"),
         Binding("plus", "interval(1)", "Read less often", show=False, key_display="+", id="app.slower"),
@@ -90,7 +105,7 @@ class SkyConsole(CommandRunner):
     def __init__(
         self,
         sources: Sequence[Source],
-        settings: object | None = None,
+        settings: Settings | None = None,
         clock: Clock | None = None,
         read_only: bool = False,
         theme: str | None = None,
@@ -98,6 +113,8 @@ class SkyConsole(CommandRunner):
         *,
         interval: float = 2.0,
         ascii_only: bool = False,
+        journal: Journal | None = None,
+        history: History | None = None,
     ) -> None:
         super().__init__(read_only=read_only)
         for colours in shipped_themes():
@@ -108,11 +125,12 @@ class SkyConsole(CommandRunner):
         self.glyphs = ASCII if ascii_only or not _speaks_unicode() else UNICODE
         self.engine = EngineThread()
         self.world = World()
-        self.settings = settings
+        self.settings = settings or Settings()
         self._sources = {source.name: source for source in sources}
         self._current = next(iter(self._sources), "")
         self.readings = Readings(self.engine, sources, self.clock, interval, self.receive)
-        self.journal = Journal(clock=self.clock)
+        self.journal = journal or Journal(clock=self.clock)
+        self.history = history or History()
         self._autostart = autostart
         self._request: Request | None = None
         self._last_key = -1e9
@@ -162,18 +180,23 @@ class SkyConsole(CommandRunner):
         return self.clock.monotonic() - self._last_key
 
     def thresholds_of(self, source: str) -> Thresholds:
-        return Thresholds()
+        return self.settings.thresholds_of(source)
 
-    def group_of(self, source: str) -> str:
-        """'prod', 'test' or '': tints the title."""
-        return ""
+    def tint_of(self, source: str) -> str:
+        """'prod', 'test' or '': the ground of the title."""
+        group = self.settings.group_of(source)
+        if group is None:
+            return ""
+        return {"red": "prod", "green": "test"}.get(group.tint, group.name if group.name in {"prod", "test"} else "")
 
     def in_production(self, source: str) -> bool:
-        return self.group_of(source) == "prod"
+        return self.tint_of(source) == "prod"
 
-    def explanation(self, row: object, picture: Picture | None) -> Sequence[str]:
-        """Why a row is late, a sentence a line."""
-        return ()
+    def explanation(self, row: object, picture: Picture | None) -> Sequence[Evidence]:
+        """Why a queue or a consumer is late."""
+        if picture is None or not isinstance(row, QueueRow | ConsumerRow):
+            return ()
+        return explain(picture, row)
 
     # Colours
 
@@ -201,8 +224,24 @@ class SkyConsole(CommandRunner):
         self.engine.stop()
 
     def compose_prompt(self) -> ComposeResult:
-        """The prompt's line, for every screen."""
-        yield from ()
+        """The prompt's line, for every screen; all of them share the history."""
+        yield PromptPane(self.history)
+
+    def action_prompt(self) -> None:
+        self.open_prompt()
+
+    def open_prompt(self, text: str = "") -> None:
+        """Give the keyboard to the prompt of the active screen; with a text, that stands in it."""
+        screen = self.table_screen
+        if screen is None or screen is not self.screen:
+            return
+        pane = screen.query_one(PromptPane)
+        pane.names = Names.of(self.picture)
+        pane.open(text)
+
+    def on_prompt_pane_submitted(self, message: PromptPane.Submitted) -> None:
+        message.pane.names = Names.of(self.picture)
+        self.run_commands(message.commands)
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key):

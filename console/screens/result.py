@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from textual.binding import Binding, BindingType
 
 from ...engine.language.model import Outcome
+from ...engine.monitor.explain import Evidence
 from ...engine.monitor.model import Part
 from ...engine.monitor.picture import Level, Picture
 from .. import format as fmt
@@ -76,7 +77,7 @@ class ResultScreen(TableScreen):
     def empty_message(self, picture: Picture) -> tuple[Line, ...]:
         return (line(Span("no rows", "strong")), line(Span("the command found nothing", "muted")))
 
-    def why(self, row: Any) -> Sequence[str]:
+    def why(self, row: Any) -> Sequence[Evidence]:
         return ()
 
     def detail(self, room: int) -> tuple[Line, ...]:

@@ -13,6 +13,7 @@ from textual.containers import Horizontal
 from textual.screen import Screen
 from textual.timer import Timer
 
+from ...engine.monitor.explain import Evidence
 from ...engine.monitor.model import Part, Phase
 from ...engine.monitor.picture import Picture
 from ..columns import Column, Kind
@@ -107,7 +108,7 @@ class TableScreen(Screen[None]):
         """The name of the source it shows."""
         return self.console.current_source
 
-    def why(self, row: Any) -> Sequence[str]:
+    def why(self, row: Any) -> Sequence[Evidence]:
         """Why a row is late."""
         return self.console.explanation(row, self.picture)
 
@@ -182,6 +183,8 @@ class TableScreen(Screen[None]):
         self.show_view(self.request.arrange(self.console.world))
 
     def show_view(self, view: View) -> None:
+        if not self.children:  # the program ends
+            return
         self.view = view
         self.table.show(view.rows, view.state.sort, view.state.descending)
         self.query_one(FilterBar).show(view)
@@ -200,11 +203,11 @@ class TableScreen(Screen[None]):
 
     def draw(self) -> None:
         """Everything but the rows: title, totals, alarm, state, detail."""
-        if not self.is_mounted:
+        if not self.is_mounted or not self.children:  # the program ends
             return
         console, picture, room, glyphs = self.console, self.picture, self.app.size.width, self.console.glyphs
         now = console.clock.now()
-        ground = {"prod": "prod", "test": "test"}.get(console.group_of(self.source), "title")
+        ground = console.tint_of(self.source) or "title"
         title = title_line(
             self.title_crumbs,
             picture,
@@ -368,3 +371,6 @@ class TableScreen(Screen[None]):
         problem = first_problem(self.picture)
         if problem is not None:
             self.app.push_screen(LinesDialog("what failed", lambda room: problem_lines(problem, self.source, room)))
+
+    def on_prompt_pane_closed(self) -> None:
+        self.table.focus()

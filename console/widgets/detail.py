@@ -8,6 +8,7 @@ from typing import Any
 
 from textual.containers import VerticalScroll
 
+from ...engine.monitor.explain import Evidence
 from ...engine.monitor.picture import ConsumerRow, DaemonRow, DatabaseRow, Level, Picture, QueueRow
 from ...engine.monitor.thresholds import Thresholds
 from .. import format as fmt
@@ -48,7 +49,7 @@ def detail_lines(
     row: Any,
     picture: Picture | None,
     *,
-    why: Sequence[str],
+    why: Sequence[Evidence],
     now: datetime,
     thresholds: Thresholds,
     room: int,
@@ -105,19 +106,25 @@ def _plot(trend: tuple[float, ...], warn: float, crit: float, room: int, glyphs:
     return [(), line(Span("lag", "label")), *plot] if plot else []
 
 
-def _why(lines: Sequence[str], room: int) -> list[Line]:
-    if not lines:
+def _why(evidence: Sequence[Evidence], room: int, glyphs: Glyphs) -> list[Line]:
+    if not evidence:
         return []
     made: list[Line] = [(), line(Span("why", "label"))]
-    for number, text in enumerate(lines, 1):
+    for number, one in enumerate(evidence, 1):
         lead = f" {number} "
-        for index, part in enumerate(fmt.wrap(shown(text), room - len(lead))):
-            made.append(line(Span(" " * len(lead) if index else lead, "key"), Span(part)))
+        role = LEVEL_ROLES[one.level] if one.level >= Level.WARN else "muted"
+        for index, part in enumerate(fmt.wrap(shown(one.text), room - len(lead))):
+            made.append(line(Span(" " * len(lead) if index else lead, role), Span(part)))
+        if one.advice:
+            for index, part in enumerate(fmt.wrap(shown(one.advice), room - 5)):
+                made.append(
+                    line(Span(f"   {glyphs.leads_to} " if not index else "     ", "muted"), Span(part, "muted"))
+                )
     return made
 
 
 def _queue(
-    row: QueueRow, picture: Picture, why: Sequence[str], thresholds: Thresholds, room: int, glyphs: Glyphs
+    row: QueueRow, picture: Picture, why: Sequence[Evidence], thresholds: Thresholds, room: int, glyphs: Glyphs
 ) -> tuple[Line, ...]:
     facts, limits = row.facts, thresholds.for_queue(row.facts.name)
     word = f"worst lag {fmt.duration(row.worst_lag)}" if row.worst_lag is not None else LEVEL_WORDS[row.level]
@@ -148,7 +155,7 @@ def _queue(
     lines += _plot(row.trend, limits.lag_warn, limits.lag_crit, room, glyphs)
     consumers = [one for one in picture.consumers if one.facts.queue == facts.name]
     lines += _consumer_table(consumers, room, glyphs)
-    lines += _why(why, room)
+    lines += _why(why, room, glyphs)
     return tuple(lines)
 
 
@@ -180,7 +187,7 @@ def _consumer_table(consumers: Sequence[ConsumerRow], room: int, glyphs: Glyphs)
 
 
 def _consumer(
-    row: ConsumerRow, why: Sequence[str], thresholds: Thresholds, room: int, glyphs: Glyphs
+    row: ConsumerRow, why: Sequence[Evidence], thresholds: Thresholds, room: int, glyphs: Glyphs
 ) -> tuple[Line, ...]:
     facts, limits = row.facts, thresholds.for_consumer(row.facts.queue, row.facts.name)
     word = f"lag {fmt.duration(row.lag)}" if row.lag is not None else LEVEL_WORDS[row.level]
@@ -197,7 +204,7 @@ def _consumer(
     if facts.subconsumer:
         lines.append(line(Span("a subconsumer: shares its position with its main consumer", "muted")))
     lines += _plot(row.trend, limits.lag_warn, limits.lag_crit, room, glyphs)
-    lines += _why(why, room)
+    lines += _why(why, room, glyphs)
     return tuple(lines)
 
 

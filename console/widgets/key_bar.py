@@ -13,8 +13,7 @@ from .line_widget import LineWidget
 
 ORDER: tuple[str, ...] = (
     "table.open", "filter.keep", "filter.clear", "app.prompt", "screen.filter", "app.actions", "screen.explain",
-    "table.mark", "app.pause",
-    "command.undo", "app.help",
+    "app.pause", "command.undo", "app.help", "table.mark",
 )  # fmt: skip
 """Binding ids in the order they are shown; others follow."""
 

@@ -41,8 +41,6 @@ class SnapshotTable(ScrollView, can_focus=True):
         scrollbar-size-vertical: 1;
         scrollbar-gutter: auto;
         background: $background;
-        scrollbar-background: $background;
-        scrollbar-color: $panel;
     }
     """
     ALLOW_SELECT = False
