@@ -250,6 +250,8 @@ class _Run:
             cursor = await connection.execute("select name from torture.marker")
             markers = {name for (name,) in await cursor.fetchall()}
         self._compare_markers(markers)
+        for complaint in self._ticker.complaints() if self._ticker else ():
+            self._surprise(f"ticker: {complaint}")
         events = list(self._ledger.events())
         report.findings = verify(events, registrations, deliveries, handed_back)
         report.transactions = self._ledger.counts()

@@ -18,12 +18,16 @@ from .session import Session, pause, undone
 TICK_SECONDS = 0.1
 MAINTENANCE_SECONDS = 0.2
 
+_NEVER = ("maint failure", "PgQ corruption", "Invalid PgQ state", "Dubious PgQ state", "Negative new_events")
+
 _INI = """\
 [pgqd]
 base_connstr = {base}
 initial_database = {database}
 database_list = {database}
 check_period = 1
+syslog = 0
+stats_period = 5
 ticker_period = {tick}
 maint_period = {maintenance}
 retry_period = {maintenance}
@@ -128,6 +132,11 @@ class TickerProcess:
             else:
                 self._process.terminate()
                 await ended
+
+    def complaints(self) -> list[str]:
+        """What its log says about states of PgQ that must never be; lost connections are not among it."""
+        lines = self._log.read_text(encoding="utf-8").splitlines()
+        return [line for line in lines if any(words in line for words in _NEVER)]
 
     def kill(self) -> None:
         """SIGKILL, as the system does it when memory runs out."""
