@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
+from rich.segment import Segment
 from rich.text import Text
 from textual import events
+from textual.reactive import reactive
+from textual.strip import Strip
 from textual.widgets import TextArea
 
 from ...engine.language.highlight import Role, highlight
@@ -25,6 +28,9 @@ class PromptArea(TextArea):
         PromptArea .text-area--suggestion { color: $foreground-muted; }
         """ + component_css("PromptArea")
     COMPONENT_CLASSES: ClassVar[set[str]] = {component(role) for role in Role}
+
+    ghost: reactive[str] = reactive("")
+    """What → would add at the end of the text."""
 
     def __init__(self, on_prompt_key: Callable[[events.Key], Awaitable[bool]]) -> None:
         """`on_prompt_key` is asked first for each key, and says whether it took it."""
@@ -77,6 +83,20 @@ class PromptArea(TextArea):
                 style = self.get_component_rich_style(component(span.role), partial=True)
                 painted.stylize(style, max(0, span.start - start), span.end - start)
         return painted
+
+    def render_line(self, y: int) -> Strip:
+        strip = super().render_line(y)
+        row, column = self.cursor_location
+        if not self.ghost or not self.has_focus or y + self.scroll_offset.y != row or not self.at_end:
+            return strip
+        # TextArea's own suggestion is cut off where the text ends; this one goes on to the right edge.
+        x = self.get_column_width(row, column) - self.scroll_offset.x
+        text = self.ghost.replace("\n", "⏎")
+        theme = self._theme
+        look = self.get_component_rich_style("text-area--suggestion")
+        at_cursor = look + theme.cursor_style if theme and theme.cursor_style and self._draw_cursor else look
+        ghost = Strip([Segment(text[0], at_cursor), Segment(text[1:], look)])
+        return Strip.join([strip.crop(0, x), ghost, strip.crop(x + ghost.cell_length)]).crop(0, strip.cell_length)
 
     async def _on_key(self, event: events.Key) -> None:
         if await self._on_prompt_key(event):

@@ -50,6 +50,10 @@ class HintLine(Widget):
     def render(self) -> Content:
         width = self.size.width
         gap = width - self._left.cell_length - self._right.cell_length
+        if gap < 2 and self.has_class("-error") and self._right and width > self._right.cell_length + 22:
+            return (
+                self._left.truncate(width - self._right.cell_length - 2, ellipsis=True, pad=True) + "  " + self._right
+            )
         if gap < 2:
             return self._left.truncate(width, ellipsis=True)
         return self._left + Content(" " * gap) + self._right

@@ -143,7 +143,7 @@ class PromptPane(Widget):
         self._menu.close()
         self._hint.display = False
         self._search = None
-        self._area.suggestion = ""
+        self._area.ghost = ""
         self._fit()
         if self._area.has_focus:
             self.screen.set_focus(None)
@@ -165,8 +165,8 @@ class PromptPane(Widget):
                 self._tab(-1 if event.key == "shift+tab" else 1)
             case "up" | "down":
                 return self._up_or_down(-1 if event.key == "up" else 1)
-            case "right" | "end" | "ctrl+e" if self._area.suggestion and self._area.at_end:
-                self._put(self.text + self._area.suggestion)
+            case "right" | "end" | "ctrl+e" if self._area.ghost and self._area.at_end:
+                self._put(self.text + self._area.ghost)
             case "escape":
                 if self._menu.is_open:
                     self._menu.close()
@@ -211,13 +211,13 @@ class PromptPane(Widget):
         if error.incomplete and (self.has_class("-grown") or "\n" in self.text):
             self._area.insert("\n")
             return
-        if error.incomplete:
+        if error.incomplete and error.expected:
             self._area.move_cursor(self._area.location_at(len(self.text)))
-            if self.text and not self.text[-1].isspace() and not place(self.text, len(self.text)).part:
-                self._put(self.text + " ")
+            if not self.text[-1].isspace():
+                self._area.insert(" ")
             self._open_menu()
-        else:
-            self._area.move_cursor(self._area.location_at(error.position))
+            return
+        self._area.move_cursor(self._area.location_at(error.position))
         self._show_error(error)
 
     def _tab(self, step: int) -> None:
@@ -268,7 +268,7 @@ class PromptPane(Widget):
     def _begin_search(self) -> None:
         self._draft, self._search, self._step = self.text, "", 0
         self._menu.close()
-        self._area.suggestion = ""
+        self._area.ghost = ""
         self._show_search()
 
     def _key_in_search(self, event: events.Key) -> bool:
@@ -371,7 +371,7 @@ class PromptPane(Widget):
         if not self.is_open or self._search is not None:
             return
         cursor = self._area.offset_of_cursor
-        self._area.suggestion = self._history.ghost(self.text) if self._area.at_end else ""
+        self._area.ghost = self._history.ghost(self.text) if self._area.at_end else ""
         at = place(self.text, cursor)
         if at.wrong is not None:
             try:

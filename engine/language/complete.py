@@ -97,10 +97,20 @@ def hint(text: str, cursor: int) -> str:
     paths = [path for path in at.paths if _still_fits(path, at)]
     if not at.part and at.paths == START:
         return " · ".join(expected(at.paths)).removesuffix(" · ;")
-    if len(paths) > 1 and len({path.rule.name for path in paths}) > 1 and not at.part:
-        return " · ".join(one for one in expected(paths))
+    if len({path.rule.name for path in paths}) > 1:
+        return _next_words(paths, at.part)
     forms = dict.fromkeys(rest_syntax(path.rest) for path in paths[:6])
     return " · ".join(form or ";" for form in forms)
+
+
+def _next_words(paths: Sequence[Path], part: str) -> str:
+    """Where several statements are open: the words that may come, and what follows the one that is being typed."""
+    words = {one.word for path in paths for one in path.next() if isinstance(one, Keyword)}
+    typed = [word for word in words if part and word.startswith(fold(part))]
+    if len(typed) != 1:
+        return " · ".join(expected(paths))
+    further = follow(paths, Token(Kind.NAME, typed[0], 0, typed[0]))
+    return f"{typed[0]} {' | '.join(expected(further))}"
 
 
 def about(text: str, cursor: int) -> str:
@@ -130,7 +140,7 @@ def _offers(terminal: Terminal, path: Path, at: Place, names: Names, most: int) 
     match terminal:
         case Keyword(word):
             if not at.quote and word.startswith(fold(at.part)):
-                yield Suggestion(word + terminal.follow, at.start, "keyword", terminal.help or _rule_help(path), word)
+                yield Suggestion(word + terminal.follow, at.start, "keyword", terminal.help, word)
         case Symbol(sign):
             if not at.part and not at.quote:
                 yield Suggestion(f"{sign} ", at.start, "symbol", terminal.help, sign)
@@ -188,9 +198,3 @@ def _write(name: str, at: Place) -> str:
 def _queue_meta(name: str, names: Names) -> str:
     number = len(names.consumers.get(name, ()))
     return f"{number} consumer" + ("" if number == 1 else "s")
-
-
-def _rule_help(path: Path) -> str:
-    """At a statement's first word several rules meet: only the last word of a rule's head speaks for it."""
-    heads = [one for one in path.rule.form.parts if isinstance(one, Keyword)]
-    return path.rule.help if len(heads) == 1 else ""

@@ -27,6 +27,12 @@ def _link(word: str) -> Keyword:
     return Keyword(word, also=tuple(other for other in ("on", "from", "in") if other != word))
 
 
+_SHOW = Keyword("show", help="queues, consumers, help")
+_CREATE = Keyword("create", help="a queue")
+_ALTER = Keyword("alter", help="a queue's settings")
+_DROP = Keyword("drop", help="a queue")
+_REGISTER = Keyword("register", help="a consumer")
+_UNREGISTER = Keyword("unregister", help="a consumer")
 _QUEUE = Slot(SlotKind.QUEUE, "queue")
 _CONSUMER = Slot(SlotKind.CONSUMER, "consumer")
 _EVERY_QUEUE = Symbol("*", field="queue", help="every queue")
@@ -120,7 +126,7 @@ def _at(token: Token, error: UsageError) -> LanguageError:
 RULES: tuple[Rule, ...] = (
     Rule(
         "show queue",
-        _series(Keyword("show"), Keyword("queue", help="queues"), Option(Choice((_EVERY_QUEUE, _QUEUE)))),
+        _series(_SHOW, Keyword("queue", help="queues"), Option(Choice((_EVERY_QUEUE, _QUEUE)))),
         _show_queue,
         "the queue, or every queue",
         Risk.LOOK,
@@ -130,7 +136,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "show consumer",
         _series(
-            Keyword("show"),
+            _SHOW,
             Keyword("consumer", help="consumers"),
             Option(
                 Choice(
@@ -152,7 +158,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "show help",
-        _series(Keyword("show"), Keyword("help", help="the statements of the language")),
+        _series(_SHOW, Keyword("help", help="the statements of the language")),
         _help,
         "the statements of the language",
         Risk.LOOK,
@@ -170,7 +176,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "create queue",
-        _series(Keyword("create"), Keyword("queue", help="a new queue"), Slot(SlotKind.NEW_QUEUE, "queue", "name")),
+        _series(_CREATE, Keyword("queue", help="a new queue"), Slot(SlotKind.NEW_QUEUE, "queue", "name")),
         _create_queue,
         "creates a queue",
         Risk.REVERSIBLE,
@@ -180,7 +186,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "alter queue",
         _series(
-            Keyword("alter"),
+            _ALTER,
             Keyword("queue", help="settings of a queue"),
             Choice((_EVERY_QUEUE, _QUEUE)),
             Keyword("set"),
@@ -198,7 +204,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "drop queue",
         _series(
-            Keyword("drop"),
+            _DROP,
             Keyword("queue", help="a queue with its events"),
             _QUEUE,
             Option(
@@ -222,7 +228,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "register consumer",
         _series(
-            Keyword("register"),
+            _REGISTER,
             Keyword("consumer", help="on a queue"),
             _CONSUMER,
             Repeat(
@@ -247,7 +253,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "unregister consumer",
         _series(
-            Keyword("unregister"),
+            _UNREGISTER,
             Keyword("consumer", help="from a queue"),
             Choice((_EVERY_CONSUMER, _CONSUMER)),
             Option(_series(_link("from"), _QUEUE)),

@@ -18,6 +18,10 @@ START: tuple[Path, ...] = tuple(Path(rule, (rule.form,)) for rule in RULES)
 """Before the first word of a statement, everything may come."""
 
 
+_MOST = 7
+"""An error names so many of the words that could stand at its place."""
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """One command with the place it was read from."""
@@ -112,4 +116,6 @@ def _unexpected(text: str, token: Token, paths: Sequence[Path]) -> LanguageError
 
 
 def _one_of(wanted: tuple[str, ...]) -> str:
+    if len(wanted) > _MOST:
+        return f"{', '.join(wanted[: _MOST - 2])} or one of {len(wanted) - _MOST + 2} others"
     return wanted[0] if len(wanted) == 1 else f"{', '.join(wanted[:-1])} or {wanted[-1]}"
