@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 DEADLINE = 20.0
 
@@ -47,11 +48,13 @@ class Sessions:
         conn = self.stack.enter_context(psycopg.connect(self.dsn))
         conn.autocommit = autocommit
         if isolation is not None:
-            conn.isolation_level = isolation
+            # Not the driver's own setting, which leaves single statements as they are.
+            level = isolation.name.lower().replace("_", " ")
+            conn.execute("select set_config('default_transaction_isolation', %s, false)", [level])
         if role is not None:
-            conn.execute(psycopg.sql.SQL("set role {}").format(psycopg.sql.Identifier(role)))
-            if not autocommit:
-                conn.commit()
+            conn.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
+        if not autocommit:
+            conn.commit()
         return conn
 
     def start(self, conn: psycopg.Connection[Any], query: str, *args: Any) -> Future[Any]:
@@ -133,9 +136,10 @@ class Drive:
 
     def step1(self, conn: psycopg.Connection[Any] | None = None) -> bool:
         """Whether the first step of a rotation switched tables."""
-        before = self.table
+        query = "select queue_switch_step1 from pgq.queue where queue_name = %s"
+        before = value(self.conn, query, self.name)
         assert value(conn or self.conn, "select pgq.maint_rotate_tables_step1(%s)", self.name) == 0
-        return self.table != before
+        return bool(value(self.conn, query, self.name) != before)
 
     def step2(self) -> None:
         assert value(self.conn, "select pgq.maint_rotate_tables_step2()") == 0
