@@ -103,7 +103,7 @@ def _queues(before: tuple[QueueRow, ...], rows: tuple[QueueRow, ...]) -> Iterato
         if old.facts is not new.facts:
             for level, text in _queue_facts(old.facts, new.facts):
                 yield level, subject, text
-        if old.level is not new.level:
+        if _worth_telling(old.level, new.level):
             yield new.level, subject, new.note or "fine again"
 
 
@@ -133,8 +133,13 @@ def _consumers(before: tuple[ConsumerRow, ...], rows: tuple[ConsumerRow, ...]) -
                 yield Level.WARN, _subject(old), "unregistered"
         elif old is None:
             yield Level.OK, _subject(new), "registered"
-        elif old.level is not new.level:
+        elif _worth_telling(old.level, new.level):
             yield new.level, _subject(new), _verdict(new)
+
+
+def _worth_telling(old: Level, new: Level) -> bool:
+    """Whether a change of level is news; that something was switched off or on is told from its settings."""
+    return old is not new and max(old, new) >= Level.WARN
 
 
 def _subject(row: ConsumerRow) -> str:

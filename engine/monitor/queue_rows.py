@@ -27,7 +27,8 @@ def measured(facts: QueueFacts, moment: Moment, old: QueueRow | None) -> QueueRo
     if same is not None:
         if gap is not None:
             rate = smoothed(rate, facts.event_seq - same.facts.event_seq, gap)
-        if new > 0 and same.new > 0 and same.facts.last_tick_id == facts.last_tick_id:
+        ticked = not (facts.paused or facts.external_ticker)
+        if ticked and new > 0 and same.new > 0 and same.facts.last_tick_id == facts.last_tick_id:
             waiting = same.waiting + (gap or 0.0)
     return QueueRow(facts, Level.OK, 0, 0, rate, max(new, 0), tick_age, None, (), "", waiting)
 

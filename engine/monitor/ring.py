@@ -134,7 +134,7 @@ class Ring:
     def _thin(self) -> None:
         half = self._first_live // 2
         dropped = self._kept[1:half:2]
-        self._kept[1:half:2] = []
+        del self._kept[1:half:2]
         self._first_live -= len(dropped)
         self._packed_cost -= sum(one.packed.size for one in dropped if one.packed is not None)
 

@@ -56,9 +56,14 @@ class TrendLog(Generic[Key]):
         columns = [column for column in self._columns if column.time <= time][-TREND_LENGTH:]
         if columns and all(column.keys == keys for column in columns):
             whole = list(zip(*(column.values for column in columns), strict=True))
-            return [trend[-length:] for trend, length in zip(whole, lengths, strict=True)]
+            return [_newest(trend, length) for trend, length in zip(whole, lengths, strict=True)]
         return [self._trend(columns, key, length) for key, length in zip(keys, lengths, strict=True)]
 
     def _trend(self, columns: list[_Column[Key]], key: Key, length: int) -> tuple[float, ...]:
         places = ((column, column.places.get(key)) for column in columns)
-        return tuple(column.values[place] for column, place in places if place is not None)[-length:]
+        return _newest(tuple(column.values[place] for column, place in places if place is not None), length)
+
+
+def _newest(values: tuple[float, ...], count: int) -> tuple[float, ...]:
+    """The last values; all when there are fewer."""
+    return values[max(len(values) - count, 0) :]
