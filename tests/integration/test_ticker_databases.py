@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -19,11 +19,11 @@ ODD = ('quoted "name"', "two words", "comma, inside", "Ünï köde", "it's", "ba
 
 
 @pytest.fixture
-def own_server(private_cluster: Callable[..., Cluster]) -> Iterator[Cluster]:
+def own_server(private_cluster: Callable[..., Cluster]) -> Cluster:
     """A server whose databases are this test's alone."""
     cluster = private_cluster()
     cluster.start({"fsync": "off", "max_connections": "100", "full_page_writes": "off"})
-    yield cluster
+    return cluster
 
 
 def _execute(cluster: Cluster, text: str, **names: str) -> None:

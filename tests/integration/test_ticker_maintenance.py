@@ -133,7 +133,8 @@ async def test_due_retry_events_come_back_and_others_wait(
     for number in range(25):
         after = "1 hour" if number == 0 else "-1 second"
         await aconn.execute(
-            "select pgq.event_retry_raw('q', 'c', now() + %s::interval, null, now(), 1, 't', 'x', null, null, null, null)",
+            """select pgq.event_retry_raw(
+                   'q', 'c', now() + %s::interval, null, now(), 1, 't', 'x', null, null, null, null)""",
             (after,),
         )
     ticking(configured(pgq_database))
