@@ -142,7 +142,7 @@ class Dialog(ModalScreen[Answer]):
 
 def button(label: str, key: str, action: str, *, widget_id: str | None = None) -> Button:
     """A one-line button that shows its key and runs the dialog's action of this name."""
-    made = Button(Content(f" {label} {key} "), name=action, id=widget_id, compact=True)
+    made = Button(Content(f"{label} {key}"), name=action, id=widget_id, compact=True)
     made.active_effect_duration = 0
     return made
 

@@ -21,6 +21,7 @@ from .action_menu import key_text
 from .confirm import MARKS
 from .dialog import Dialog, paragraph
 
+_NOT_OURS = frozenset({"screen.copy_text"})
 _HEADING = "bold $text-accent"
 _LEGEND = "● can be undone  ▲ asks first  ■ destroys: the name must be typed  · only looks"
 
@@ -95,7 +96,7 @@ def sections_of(screen: Screen[object], skip: Iterable[str] = ()) -> tuple[HelpS
     groups: dict[str, dict[tuple[str, str], list[ActiveBinding]]] = {}
     for key, active in screen.active_bindings.items():
         binding = active.binding
-        if binding.system or not binding.description or key in left_out:
+        if binding.system or not binding.description or key in left_out or binding.action in _NOT_OURS:
             continue
         title = _place(active, screen)
         groups.setdefault(title, {}).setdefault((binding.action, binding.description), []).append(active)
