@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from typing import Any
 
 import pgq  # type: ignore[import-not-found]
@@ -40,7 +41,31 @@ class Local(pgq.LocalConsumer):  # type: ignore[misc]
         print(json.dumps({"ev_id": event.ev_id, "ev_data": event.ev_data}), flush=True)
 
 
-KINDS: dict[str, Any] = {"printer": Printer, "filtered": Filtered, "local": Local}
+class Counter(pgq.Consumer):  # type: ignore[misc]
+    """Counts what it gets and how long that took; tells it when nothing is left."""
+
+    events = 0
+    total = 0
+    began = 0.0
+
+    def process_batch(self, db: Any, batch_id: int, event_list: Any) -> None:
+        """One batch."""
+        self.began = self.began or time.perf_counter()
+        super().process_batch(db, batch_id, event_list)
+
+    def process_event(self, db: Any, event: Any) -> None:
+        """One event."""
+        self.events += 1
+        self.total += event.ev_id
+
+    def start(self) -> None:
+        """Work until nothing is left."""
+        super().start()
+        seconds = time.perf_counter() - self.began
+        print(json.dumps({"events": self.events, "sum": self.total, "seconds": seconds}))
+
+
+KINDS: dict[str, Any] = {"printer": Printer, "filtered": Filtered, "local": Local, "counter": Counter}
 CRASHES = "--crash" in sys.argv
 
 if __name__ == "__main__":
