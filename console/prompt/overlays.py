@@ -15,7 +15,7 @@ from ..shown import shown
 ROWS = 8
 """The menu shows so many completions at once."""
 _LABEL = 32
-_META = 34
+_META = 48
 
 
 class HintLine(Widget):

@@ -102,6 +102,17 @@ class Executor:
         """
         return await self._perform(command, context, dry=True)
 
+    async def open(self) -> AsyncConnection:
+        """The connection, made now if there is none. Raises SkyError where the server cannot be reached.
+
+        Only to be looked at: what it runs is the executor's.
+        """
+        async with self._turn:
+            if self._connection is None or self._connection.closed:
+                self._connection = await self._connect()
+                self._connection.add_notice_handler(self._notice)
+            return self._connection
+
     async def close(self) -> None:
         """Lets go of the connection; what runs is cancelled on the server."""
         connection, self._connection = self._connection, None
