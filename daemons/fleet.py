@@ -75,7 +75,9 @@ SHOP = (
     Queue(
         "billing",
         rate=8,
-        consumers=(Consumer("ledger_feed", Temper.BATCHY, pace=45), Consumer("dunning", Temper.BATCHY, pace=60)),
+        past=55,
+        ticks=20,
+        consumers=(Consumer("ledger_feed", Temper.BATCHY, pace=45), Consumer("dunning", Temper.BATCHY, pace=120)),
     ),
     Queue(
         "audit_log",
@@ -130,7 +132,7 @@ async def _prepare_queue(conn: Connection, queue: Queue) -> None:
     name = {"queue": queue.name}
     async with conn.transaction():
         await conn.execute(_sql("tick_at_every_call"), name)
-    late = {Temper.STUCK, Temper.DEAD, Temper.CATCHING_UP}
+    late = {Temper.STUCK, Temper.DEAD, Temper.CATCHING_UP, Temper.BATCHY}
     for consumer in queue.consumers:
         if consumer.temper in late:
             await api.register_consumer(conn, queue.name, consumer.name)

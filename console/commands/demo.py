@@ -23,7 +23,9 @@ def sample(seed: int) -> Iterator[Mapping[str, str]]:
     Its standard input is a pipe of ours: it closes however this process ends, and the sample stops itself.
     """
     call = [sys.executable, "-m", __package__.split(".")[0], "--headless", "demo", "--until-eof", "--seed", str(seed)]
-    with subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+    with subprocess.Popen(
+        call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:

@@ -57,7 +57,9 @@ def test_the_wheel_holds_no_tests(wheel: zipfile.ZipFile) -> None:
 def test_every_folder_with_modules_is_a_listed_package() -> None:
     listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
     found = {
-        ".".join(("skyconsole", *Path(name).parent.parts[1:])) for name in shipped_files() if name.endswith("/__init__.py")
+        ".".join(("skyconsole", *Path(name).parent.parts[1:]))
+        for name in shipped_files()
+        if name.endswith("/__init__.py")
     }
     assert found == listed
 
