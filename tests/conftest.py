@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import itertools
 import os
-import re
-import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -21,7 +20,6 @@ from skyconsole.engine.postgres import binaries as pg_binaries
 from skyconsole.engine.postgres.binaries import SUPPORTED, Binaries, BinariesError
 from skyconsole.engine.postgres.cluster import Cluster
 from skyconsole.engine.postgres.modules import install
-from skyconsole.engine.postgres.processes import is_alive
 
 # Lost data does not matter here, and two processors are shared by everything.
 _CHEAP = {
@@ -35,7 +33,6 @@ _CHEAP = {
     "wal_level": "logical",
     "log_statement": "none",
 }
-_PREFIX = "skyconsole-tests-"
 _numbers = itertools.count(1)
 
 
@@ -84,7 +81,6 @@ class Servers:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._running: dict[int, Server] = {}
-        self._clusters: list[Cluster] = []
 
     def of(self, binaries: Binaries) -> Server:
         major = binaries.version[0]
@@ -97,18 +93,7 @@ class Servers:
     def new_cluster(self, binaries: Binaries, name: str) -> Cluster:
         cluster = Cluster(self.folder / name, binaries)
         cluster.create(options=["--no-sync"])
-        self._clusters.append(cluster)
         return cluster
-
-    def forget(self, cluster: Cluster) -> None:
-        self._clusters.remove(cluster)
-        cluster.remove()
-
-    def end(self) -> None:
-        for cluster in self._clusters:
-            cluster.kill()
-        self._clusters.clear()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _found_binaries() -> dict[int, Binaries]:
@@ -143,29 +128,27 @@ def _newest() -> Binaries:
     return _FOUND[max(_FOUND)]
 
 
-def _sweep(root: Path) -> None:
-    """End what a test session that was killed has left."""
-    for folder in root.glob(f"{_PREFIX}*"):
-        match = re.match(rf"{_PREFIX}(\d+)-", folder.name)
-        if match and not is_alive(int(match[1])) and folder.stat().st_uid == os.geteuid():
-            for data_dir in folder.iterdir():
-                if data_dir.is_dir():
-                    Cluster(data_dir, _newest()).kill()
-            shutil.rmtree(folder, ignore_errors=True)
+# Ends the servers and removes their data once its standard input closes, however the test session ended.
+_GUARDIAN = """
+import pathlib, shutil, signal, sys
+from skyconsole.engine.postgres.processes import send, server_processes
+sys.stdin.read()
+folder = pathlib.Path(sys.argv[1])
+for data_dir in folder.glob("*/"):
+    while pids := server_processes(data_dir):
+        send(pids, signal.SIGKILL)
+shutil.rmtree(folder, ignore_errors=True)
+"""
 
 
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
     """All servers of this session; its folder can be passed by the account that runs servers for root."""
-    root = Path(tempfile.gettempdir())
-    _sweep(root)
-    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=root))
+    folder = Path(tempfile.mkdtemp(prefix="skyconsole-tests-", dir=tempfile.gettempdir()))
     folder.chmod(0o711)
-    pool = Servers(folder)
-    atexit.register(pool.end)
-    yield pool
-    pool.end()
-    atexit.unregister(pool.end)
+    command = [sys.executable, "-c", _GUARDIAN, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, cwd="/"):
+        yield Servers(folder)
 
 
 @pytest.fixture(scope="session")
@@ -235,7 +218,7 @@ def private_cluster(servers: Servers) -> Iterator[Callable[..., Cluster]]:
 
     yield make
     for cluster in made:
-        servers.forget(cluster)
+        cluster.remove()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from ...engine.postgres.places import default_data_place
 
 _data_dir = click.option(
     "--data-dir",
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     metavar="DIR",
     help="The data directory; else SKYCONSOLE_PG_DATA, else the user's own place for data.",
 )

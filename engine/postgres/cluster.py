@@ -21,7 +21,7 @@ from psycopg.conninfo import make_conninfo
 from .account import Account, server_account
 from .binaries import Binaries
 from .creation import SUPERUSER, make_cluster, make_folders, server_environment
-from .failures import ClusterError, no_way_in, not_readable, server_failure
+from .failures import ClusterError, no_way_in, not_readable, not_writable, server_failure
 from .places import default_data_place, reachable_binaries, release_socket_dir, remove_stale_sockets, socket_dir
 from .processes import PidFile, is_alive, read_pid_file, send, server_processes, serves, wait_gone
 
@@ -266,6 +266,8 @@ class Cluster:
             try:
                 # The folder around it is not ours, so the folder itself carries the lock.
                 return os.open(self.data_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                raise not_writable(self.data_dir.parent, beside) from beside
             except OSError:
                 raise not_readable(self.data_dir, beside) from beside
 

@@ -36,7 +36,7 @@ def make_cluster(data_dir: Path, binaries: Binaries, account: Account, options: 
         if data_dir.is_mount() or not os.access(data_dir.parent, os.W_OK):
             # Such a folder can not be replaced by a rename.
             _own(data_dir, account)
-            _initdb(data_dir, binaries, account, options)
+            _initdb(data_dir, data_dir, binaries, account, options)
         else:
             _make_aside(data_dir, binaries, account, options)
     except OSError as error:
@@ -49,13 +49,14 @@ def _make_aside(data_dir: Path, binaries: Binaries, account: Account, options: S
     try:
         work.mkdir(mode=0o700)
         _own(work, account)
-        _initdb(work, binaries, account, options)
+        _initdb(work, data_dir, binaries, account, options)
         work.rename(data_dir)
     finally:
         _remove(work)
 
 
-def _initdb(target: Path, binaries: Binaries, account: Account, options: Sequence[str]) -> None:
+def _initdb(target: Path, data_dir: Path, binaries: Binaries, account: Account, options: Sequence[str]) -> None:
+    """Run initdb on `target`, which will be, or is, `data_dir`."""
     for locale in _LOCALES:
         command = [
             os.fspath(binaries.initdb),
@@ -83,7 +84,7 @@ def _initdb(target: Path, binaries: Binaries, account: Account, options: Sequenc
         # Old C libraries have no C.UTF-8; C sorts the same way.
         if "invalid locale" not in done.stderr:
             break
-    raise server_failure(f"The cluster {target} could not be made", done.stderr.strip() or done.stdout, target.parent)
+    raise server_failure(f"The cluster {data_dir} could not be made", done.stderr.strip() or done.stdout, target.parent)
 
 
 def make_folders(folder: Path) -> None:

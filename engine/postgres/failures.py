@@ -26,6 +26,11 @@ def not_readable(data_dir: Path, error: Exception) -> ClusterError:
     )
 
 
+def not_writable(folder: Path, error: OSError) -> ClusterError:
+    """A folder in which nothing can be made."""
+    return ClusterError(f"Nothing can be made in {folder} ({error.strerror}).", "Choose another folder.")
+
+
 def no_way_in(folder: Path, account: Account) -> ClusterError:
     """A folder that the server's account can not enter."""
     why = ", which must run the server because root may not," if account.switch else ""
@@ -40,6 +45,8 @@ def server_failure(what: str, said: str, folder: Path, log: Path | None = None) 
     if any(sign in said for sign in _FULL_SIGNS) or _is_full(folder):
         return ClusterError(f"{what}: the disk of {folder} is full.", "Free some space on it, then try again.")
     reason = _telling_line(said)
+    if "could not look up effective user" in said:
+        return ClusterError(f"{what}: {reason}", "PostgreSQL needs an entry for this user id in /etc/passwd.")
     return ClusterError(f"{what}: {reason}", f"The whole log is in {log}." if log else "")
 
 

@@ -46,12 +46,23 @@ def default_data_place(environ: Mapping[str, str] | None = None) -> Place:
     env = os.environ if environ is None else environ
     if named := env.get("SKYCONSOLE_PG_DATA"):
         return Place(Path(named).expanduser().absolute())
-    usual = (SYSTEM_ROOT if os.geteuid() == 0 else platformdirs.user_data_path("skyconsole")) / "data"
-    if _can_create(usual):
+    usual = _usual_data_dir()
+    if usual is not None and _can_create(usual):
         return Place(usual)
     fallback = Path(tempfile.gettempdir()) / f"skyconsole-{os.geteuid()}"
     _claim(fallback, os.geteuid(), 0o711)
-    return Place(fallback / "data", f"{usual} can not be written, so the data is kept in {fallback / 'data'}.")
+    why = "This account has no home" if usual is None else f"{usual} can not be written"
+    return Place(fallback / "data", f"{why}, so the data is kept in {fallback / 'data'}.")
+
+
+def _usual_data_dir() -> Path | None:
+    if os.geteuid() == 0:
+        return SYSTEM_ROOT / "data"
+    try:
+        return platformdirs.user_data_path("skyconsole") / "data"
+    except RuntimeError:
+        # Neither HOME nor an entry in the account database, as in containers with an arbitrary user id.
+        return None
 
 
 def socket_dir(data_dir: Path, account: Account, *, make: bool = True) -> Path:

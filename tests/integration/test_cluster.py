@@ -237,6 +237,21 @@ def test_a_folder_we_may_not_read_is_refused_with_a_sentence(private_cluster: Ma
         os.seteuid(0)
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_closed_folder_and_one_in_a_closed_folder_are_refused_with_a_sentence(folder: Path, programs: Any) -> None:
+    closed = folder / "closed"
+    closed.mkdir(mode=0o000)
+    with pytest.raises(ClusterError, match="can not be read"):
+        Cluster(closed, programs).create()
+    with pytest.raises(ClusterError, match="can not be"):
+        Cluster(closed / "data", programs).create()
+
+
+def test_a_place_where_nothing_can_be_made_is_refused_with_a_sentence(programs: Any) -> None:
+    with pytest.raises(ClusterError, match=r"Nothing can be made in /proc/none"):
+        Cluster(Path("/proc/none/data"), programs).create()
+
+
 @as_root
 def test_a_full_disk_is_told_as_such(folder: Path, programs: Any) -> None:
     mounted = folder / "small"
