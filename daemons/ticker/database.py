@@ -147,8 +147,7 @@ class DatabaseTicker:
             return self._fail(error)
 
     def _fail(self, error: Exception) -> float:
-        now = self._clock.now()
-        self.record.failed_since = self.record.failed_since or now
+        self.record.begin_failing(self._clock)
         if getattr(error, "sqlstate", None) == "3D000":
             for event in self._shared.others:
                 event.set()
@@ -205,7 +204,7 @@ class DatabaseTicker:
             self._shared.suspect_standby()
             return 60.0
         if not has_schema:
-            self.record.failed_since = None
+            self.record.end_failing()
             if self._enter(State.NO_PGQ):
                 self._log.debug("no pgq here")
             self._recheck, pause = min(self._recheck * 2, self.config.check_period), self._recheck
@@ -231,7 +230,7 @@ class DatabaseTicker:
         """Become the only ticker of the database, however long it takes; False: we were told to leave first."""
         while not await ticks.try_guard(connection):
             holder = await ticks.guard_holder(connection)
-            self.record.failed_since = None
+            self.record.end_failing()
             if self._enter(State.SPARE, f"ticked by {holder}"):
                 self._log.info("hot spare: this database is ticked by %s", holder)
             await self._rest(connection, SPARE_PERIOD)
@@ -299,7 +298,8 @@ class DatabaseTicker:
 
     def _note(self, look: Look, cost: float) -> None:
         record = self.record
-        record.queues, record.look_seconds, record.failed_since = look.queues, cost, None
+        record.queues, record.look_seconds = look.queues, cost
+        record.end_failing()
         record.looks += 1
         record.passes += 1
         if self._enter(State.TICKING):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
+from ...engine.clock import Clock
 from ...engine.queue.maintenance import HeldRotation
 
 
@@ -89,6 +90,8 @@ class DatabaseRecord:
     retry_backlog: dict[str, int] = field(default_factory=dict)
     failed_since: datetime | None = None
     """When the trouble began that lasts until the next look that succeeds."""
+    failed_at: float | None = None
+    """The same by the monotonic clock: a wall clock that jumps makes nothing unhealthy."""
 
     def enter(self, state: State, now: datetime, error: str = "") -> bool:
         """Note the state; returns whether it, or its reason, is a new one."""
@@ -98,6 +101,15 @@ class DatabaseRecord:
             self.since = now
         self.state, self.error = state, error
         return True
+
+    def begin_failing(self, clock: Clock) -> None:
+        """The database can not be ticked; keeps the moment when that began."""
+        if self.failed_at is None:
+            self.failed_since, self.failed_at = clock.now(), clock.monotonic()
+
+    def end_failing(self) -> None:
+        """It is as it should be again."""
+        self.failed_since = self.failed_at = None
 
     def fail(self, failures: dict[str, Failure], what: str, error: str, now: datetime) -> bool:
         """Count a failure; returns whether it is a new one, or has a new reason."""
@@ -130,6 +142,6 @@ class DatabaseRecord:
         }
 
 
-def is_unhealthy(record: DatabaseRecord, now: datetime, after: float) -> bool:
-    """Whether this database has been failing for longer than `after` seconds."""
-    return record.failed_since is not None and (now - record.failed_since).total_seconds() > after
+def is_unhealthy(record: DatabaseRecord, now: float, after: float) -> bool:
+    """Whether this database has been failing for longer than `after` seconds at the monotonic time `now`."""
+    return record.failed_at is not None and now - record.failed_at > after

@@ -108,7 +108,7 @@ class Ticker:
 
     def status(self) -> dict[str, object]:
         """How everything stands, as plain data."""
-        now = self._clock.now()
+        now = self._clock.monotonic()
         failing = [r.name for r in self.records if is_unhealthy(r, now, self._config.unhealthy_after)]
         return {
             "healthy": not failing and not self._list_error,
@@ -215,7 +215,7 @@ class Ticker:
                 await ticker.run()
             except Exception as error:
                 self._log.critical("[%s] an error of the program", name.replace("%", "%%"), exc_info=True)
-                ticker.record.failed_since = ticker.record.failed_since or self._clock.now()
+                ticker.record.begin_failing(self._clock)
                 ticker.record.enter(State.ERROR, self._clock.now(), f"an error of the program: {error!r}")
                 await asyncio.sleep(10.0)
 

@@ -79,7 +79,11 @@ def test_a_removed_line_returns_to_the_default(tmp_path: Path) -> None:
 
 
 def test_databases_may_have_settings_of_their_own(tmp_path: Path) -> None:
-    content = '[pgqd]\nticker_period = 2\n[skyconsole database a "b]\nticker_period = 0.1\n[skyconsole]\nmax_connections = 7\n'
+    content = (
+        "[pgqd]\nticker_period = 2\n"
+        '[skyconsole database a "b]\nticker_period = 0.1\n'
+        "[skyconsole]\nmax_connections = 7\n"
+    )
     config = _load(tmp_path, content)
     assert config.of('a "b').ticker_period == 0.1
     assert config.of("other").ticker_period == 2
