@@ -50,8 +50,9 @@ class SkyConsole(CommandRunner):
     ENABLE_COMMAND_PALETTE = False
     CSS = """
     Screen { background: $background; color: $foreground; }
+    ModalScreen { background: $background 60%; }
     * {
-        scrollbar-color: $panel-lighten-2;
+        scrollbar-color: $secondary;
         scrollbar-color-hover: $primary;
         scrollbar-color-active: $primary;
         scrollbar-background: $background;

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from .format import fit, width
+from .format import fit, width, wrap
 
 
 class Span(NamedTuple):
@@ -57,3 +57,15 @@ def spread(left: Sequence[Span], right: Sequence[Span], room: int, more: str = "
     shortened = cut(left, max(0, room - cells(right) - 1), more)
     pad = room - cells(shortened) - cells(right)
     return (*shortened, Span(" " * max(pad, 0)), *cut(right, room, more))
+
+
+def wrapped(lines: Iterable[Line], room: int) -> tuple[Line, ...]:
+    """The lines, those that are too long broken between words; a broken line keeps the role of its last span."""
+    made: list[Line] = []
+    for spans in lines:
+        if cells(spans) <= room:
+            made.append(spans)
+        else:
+            role = spans[-1].role
+            made += [(Span(part, role),) for part in wrap(plain(spans), room)]
+    return tuple(made)

@@ -20,6 +20,7 @@ from ..widgets.dialog import Dialog
 class SortMenu(Dialog[Column]):
     """Lists the columns with their meaning; the answer is the chosen one."""
 
+    AUTO_FOCUS = "MenuList"
     DEFAULT_CSS = """
     SortMenu #dialog { max-width: 64; }
     """

@@ -12,7 +12,7 @@ from ..glyphs import Glyphs
 from ..lines import Line, Span, cells, line, spread
 from ..shown import named
 
-_LEFT_AT_LEAST = 26
+_LEFT_AT_LEAST = 40
 """Cells that the crumbs keep before the right part loses its lesser pieces."""
 
 
@@ -43,13 +43,21 @@ def title_line(
     right: list[Span] = []
     for _, spans in pieces:
         right += [Span("  "), *spans] if right else list(spans)
-    return spread(left, (*right, Span(" ")), room, glyphs.more)
+    tail = (*right, Span(" "))
+    middle = len(crumbs) - 2
+    while middle > 0 and cells(left) + cells(tail) + 1 > room:
+        left = crumb_spans(crumbs, glyphs, hidden=len(crumbs) - 1 - middle)
+        middle -= 1
+    return spread(left, tail, room, glyphs.more)
 
 
-def crumb_spans(crumbs: Sequence[str], glyphs: Glyphs) -> Line:
-    """`sky › prod-main › queues`; a click on a crumb goes back to it."""
+def crumb_spans(crumbs: Sequence[str], glyphs: Glyphs, hidden: int = 0) -> Line:
+    """`sky › prod-main › queues`; a click on a crumb goes back to it. `hidden` ones after the first give way."""
     spans = [Span(" "), Span("sky", "strong", "app.show_mode('overview')")]
     for index, crumb in enumerate(crumbs):
+        if 0 < index <= hidden:
+            spans += [Span(f" {glyphs.crumb} {glyphs.more}", "muted")] if index == 1 else []
+            continue
         spans.append(Span(f" {glyphs.crumb} ", "muted"))
         back = len(crumbs) - 1 - index
         last = back == 0

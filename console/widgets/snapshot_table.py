@@ -17,7 +17,7 @@ from textual.timer import Timer
 from ..columns import Column, Placed, place
 from ..format import width
 from ..glyphs import UNICODE, Glyphs
-from ..lines import Line, Span, cells
+from ..lines import Line, Span, cells, wrapped
 from ..role_styles import RoleStyles
 from .line_widget import action_at, line_strip
 from .row_painter import LEAD, Look, Movement, RowPainter, movements
@@ -287,17 +287,16 @@ class SnapshotTable(ScrollView, can_focus=True):
 
     def _message_line(self, y: int) -> Line:
         """The message stands in the middle of the free room, as a block."""
-        first = self._message_top
-        if not 0 <= y - first < len(self.message):
+        message = wrapped(self.message, max(10, self.size.width - 4))
+        first = self._message_top(len(message))
+        if not 0 <= y - first < len(message):
             return ()
-        spans = self.message[y - first]
-        indent = max(0, (self.size.width - max(map(cells, self.message))) // 2)
-        return (Span(" " * indent), *spans)
+        indent = max(2, (self.size.width - max(map(cells, message))) // 2)
+        return (Span(" " * indent), *message[y - first])
 
-    @property
-    def _message_top(self) -> int:
+    def _message_top(self, height: int) -> int:
         above = 1 + (_SKELETON_ROWS if self.waiting else 0)
-        return above + max(1, (self.size.height - above - len(self.message)) // 3)
+        return above + max(1, (self.size.height - above - height) // 3)
 
     def _row_strip(self, index: int, room: int) -> Strip:
         row = self.rows[index]

@@ -41,7 +41,6 @@ def totals_line(picture: Picture | None, *, remarks: tuple[str, ...], room: int,
         right.append(Span(" "))
         if cells(left) + cells(right) <= room:
             break
-    if remarks:
-        while len(left) > 3 + 2 * len(remarks) and cells(left) + cells(right) > room:
-            del left[3:5]
+    while len(left) > 5 and cells(left) + cells(right) > room:
+        del left[3:5]  # the lesser count goes whole, rather than the last one cut
     return spread(left, right[1:], room, glyphs.more)
