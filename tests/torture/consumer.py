@@ -21,6 +21,11 @@ select %s, %s, %s, e.ev_id, e.txid, e.retry, e.key
 from unnest(%s::bigint[], %s::bigint[], %s::integer[], %s::text[]) as e (ev_id, txid, retry, key)
 """
 
+_AT_OWN_TICK = """
+select pgq.register_consumer_at(i.queue_name, i.consumer_name, i.last_tick)
+from pgq.get_consumer_info(%s, %s) i
+"""
+
 _OLDEST_TICK = """
 select min(t.tick_id)
 from pgq.tick t
@@ -73,6 +78,7 @@ class Consumer:
         self._surprise = surprise
         self._session = Session(dsn, f"consumer {name}")
         self._hurry = asyncio.Event()
+        self._comes_back = False
 
     async def register(self) -> None:
         """Subscribe, a late one at the oldest tick that is left, and keep the snapshot it starts from."""
@@ -97,6 +103,7 @@ class Consumer:
                 worked = await self._work()
             except GaveUp:
                 await self._session.reopen()
+                self._comes_back = True
             except psycopg.Error as error:
                 if self._session.lost(error):
                     await self._session.reopen_after_loss()
@@ -125,6 +132,9 @@ class Consumer:
     async def _work(self) -> bool:
         """Process one batch; False if there is none."""
         connection = self._session.connection
+        if self._comes_back:
+            await self._insist_on_position()
+            self._comes_back = False
         if self._temper is ConsumerTemper.REPEATABLE:
             await connection.execute("begin isolation level repeatable read")
             await self._one("select count(*) from pgq.queue")
@@ -149,6 +159,11 @@ class Consumer:
             return True
         await connection.execute("commit")
         return True
+
+    async def _insist_on_position(self) -> None:
+        """At times register again at the own last tick, as a consumer does that keeps its position itself."""
+        if self._rng.random() < 0.5:
+            await self._session.connection.execute(_AT_OWN_TICK, (self.queue, self.name))
 
     async def _next_batch(self) -> int | None:
         collects = self._temper in (ConsumerTemper.COLLECTING, ConsumerTemper.SLOW)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -71,19 +73,38 @@ class Faults:
                 await self._terminate(f"{PREFIX}ticker%", planned.pick, "ticker")
             case Fault.BACKEND:
                 await self._terminate(f"{PREFIX}%", planned.pick, "backend")
+            case Fault.CRASH:
+                await self._crash(planned.pick)
             case _:
                 assert_never(planned.fault)
 
     async def _terminate(self, pattern: str, pick: int, kind: str) -> None:
         try:
-            cursor = await self._session.connection.execute(_VICTIMS, (pattern,))
-            victims = await cursor.fetchall()
-            if not victims:
+            victim = await self._victim(pattern, pick)
+            if victim is None:
                 return
-            pid, name = victims[pick % len(victims)]
+            pid, name = victim
             await self._session.connection.execute("select pg_terminate_backend(%s)", (pid,))
         except psycopg.OperationalError:
             await self._session.reopen()
             return
         self._ledger.note("backend terminated", victim=name)
         self.struck[kind] += 1
+
+    async def _crash(self, pick: int) -> None:
+        """SIGKILL one backend: the server then ends all others and recovers."""
+        try:
+            victim = await self._victim(f"{PREFIX}%", pick)
+        except psycopg.OperationalError:
+            victim = None
+        if victim is not None:
+            pid, name = victim
+            os.kill(pid, signal.SIGKILL)
+            self._ledger.note("backend crashed", victim=name)
+            self.struck["crash"] += 1
+        await self._session.reopen()
+
+    async def _victim(self, pattern: str, pick: int) -> tuple[int, str] | None:
+        cursor = await self._session.connection.execute(_VICTIMS, (pattern,))
+        victims = await cursor.fetchall()
+        return victims[pick % len(victims)] if victims else None

@@ -114,9 +114,10 @@ class ConsumerTemper(StrEnum):
 
 
 class Fault(StrEnum):
-    """What is killed."""
+    """What is killed: a backend by pg_terminate_backend, one by SIGKILL (a crash for all), the server, the ticker."""
 
     BACKEND = "backend"
+    CRASH = "crash"
     SERVER = "server"
     TICKER = "ticker"
 
@@ -154,7 +155,7 @@ def faults(seed: int, seconds: float) -> tuple[PlannedFault, ...]:
     planned.append(PlannedFault(seconds * rng.uniform(0.15, 0.85), Fault.TICKER, 0))
     at = rng.uniform(0.5, 2.0)
     while at < seconds:
-        fault = rng.choices((Fault.BACKEND, Fault.TICKER, Fault.SERVER), (12, 2, 1))[0]
+        fault = rng.choices((Fault.BACKEND, Fault.TICKER, Fault.CRASH, Fault.SERVER), (12, 2, 1, 1))[0]
         planned.append(PlannedFault(at, fault, rng.randrange(1 << 30)))
         at += rng.expovariate(1 / 1.5)
     return tuple(sorted(planned, key=lambda fault: fault.at))

@@ -72,11 +72,16 @@ _SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How long and how a run goes; `daemon` uses the product's own ticker instead of our loops."""
+    """How long and how a run goes.
+
+    `daemon` uses the product's own ticker instead of our loops; `crowded` adds a second ticker and a second maintainer,
+    which the original does not bear (spec/pgq.md 5).
+    """
 
     seconds: float
     seed: int
     daemon: bool = False
+    crowded: bool = False
 
 
 @dataclass(slots=True)
@@ -165,11 +170,14 @@ class _Run:
         return consumer
 
     def _upkeep(self) -> list[Coroutine[None, None, None]]:
+        works: list[Coroutine[None, None, None]] = []
         if self._ticker is not None:
-            return [self._ticker.run(self._consuming)]
-        ticking = Loop("ticker", self._dsn, TICK_SECONDS, self._surprise)
-        maintaining = Loop("maintainer", self._dsn, MAINTENANCE_SECONDS, self._surprise)
-        return [ticking.run(self._consuming, tick), maintaining.run(self._consuming, maintain)]
+            works.append(self._ticker.run(self._consuming))
+        for number in range(int(self._ticker is None) + int(self._settings.crowded)):
+            ticking = Loop(f"ticker {number}", self._dsn, TICK_SECONDS, self._surprise)
+            maintaining = Loop(f"maintainer {number}", self._dsn, MAINTENANCE_SECONDS, self._surprise)
+            works += [ticking.run(self._consuming, tick), maintaining.run(self._consuming, maintain)]
+        return works
 
     async def _load(self, service: asyncio.TaskGroup) -> None:
         """Producers, faults and latecomers for as long as the settings say."""

@@ -81,7 +81,7 @@ def _torture_ours(cluster: Cluster, folder: Path, seconds: float, daemon: bool) 
     seed = _seed()
     print(f"SKYCONSOLE_TORTURE_SEED={seed}")
     version = cluster.binaries.version[0]
-    report = asyncio.run(torture(server, version, dsn, folder, Settings(seconds, seed, daemon)))
+    report = asyncio.run(torture(server, version, dsn, folder, Settings(seconds, seed, daemon, crowded=True)))
     print(report)
     return report
 
