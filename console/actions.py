@@ -209,12 +209,13 @@ ACTIONS: tuple[Action, ...] = (
 
 
 def available(row: Row, context: Context, actions: Sequence[Action] = ACTIONS) -> list[Offer]:
-    """What can be done to the row, and what needs no row; each with the reason if it cannot be done now."""
-    subject = subject_of(row)
+    """What can be done to the row, then what needs none; each with the reason if it cannot be done now."""
+    wanted = dict.fromkeys((subject_of(row), Subject.ANYTHING))
     return [
         Offer(action, _reason(action, row, context))
+        for subject in wanted
         for action in actions
-        if action.subject in {subject, Subject.ANYTHING}
+        if action.subject is subject
     ]
 
 

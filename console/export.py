@@ -82,12 +82,15 @@ class FileExists(SkyError):
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]], *, spreadsheet: bool) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([_csv_cell(value, spreadsheet=spreadsheet) for value in row])
-    return out.getvalue()
+    line = io.StringIO()
+    writer = csv.writer(line, lineterminator="\r\n")  # with a bare line feed here, a carriage return goes unquoted
+    lines: list[str] = []
+    for row in (columns, *([_csv_cell(value, spreadsheet=spreadsheet) for value in row] for row in rows)):
+        line.seek(0)
+        line.truncate()
+        writer.writerow(row)
+        lines.append(line.getvalue().removesuffix("\r\n") + "\n")
+    return "".join(lines)
 
 
 def _csv_cell(value: object, *, spreadsheet: bool) -> object:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.command import Hit, Hits, Provider
 from textual.content import Content
 from textual.fuzzy import FuzzySearch
 from textual.markup import escape
@@ -18,6 +18,9 @@ from .widgets.action_menu import key_text
 
 if TYPE_CHECKING:
     from .running import CommandRunner
+
+
+_NOT_OFFERED = frozenset({"palette", "screen.copy_text", "app.focus_next", "app.focus_previous"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,9 @@ class EntryProvider(Provider):
         return cast("CommandRunner", self.app)
 
     async def discover(self) -> Hits:
-        for entry in self.entries():
-            yield DiscoveryHit(_with_key(Content(entry.text), entry), entry.run, entry.text, escape(entry.help) or None)
+        for number, entry in enumerate(self.entries()):
+            score = entry.weight * (1 - number / 1000)  # the palette sorts by score
+            yield Hit(score, _with_key(Content(entry.text), entry), entry.run, entry.text, escape(entry.help) or None)
 
     async def search(self, query: str) -> Hits:
         search, style = FuzzySearch(case_sensitive=False), self.match_style
@@ -78,7 +82,7 @@ class ActionProvider(EntryProvider):
 
 
 class PlaceProvider(EntryProvider):
-    """Everything else a key does on the screen: the modes, sort, filter, themes."""
+    """What else a key does on the screen or everywhere: the modes, sort, filter; and the themes."""
 
     def entries(self) -> Iterator[Entry]:
         runner = self.runner
@@ -88,7 +92,7 @@ class PlaceProvider(EntryProvider):
             binding = active.binding
             if binding.system or not binding.description or key in own or binding.action in seen or not active.enabled:
                 continue
-            if binding.action in {"palette", "cancel"}:
+            if (active.node is not runner and active.node is not self.screen) or binding.action in _NOT_OFFERED:
                 continue
             seen.add(binding.action)
             run = partial(runner.call_later, runner.run_action, binding.action, active.node)

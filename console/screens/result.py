@@ -24,7 +24,8 @@ from ..widgets.snapshot_table import SnapshotTable
 from .table_screen import TableScreen
 from .text_dialog import LinesDialog
 
-_WIDEST = 60
+_WIDEST = 20
+"""Cells a column takes before the others have found room."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,7 @@ def _entry_text(entry: LogEntry) -> Content:
         (shown(entry.text), "bold"),
     )
     sql = "\n".join(indent + line for line in shown(entry.sql, keep_lines=True).split("\n"))
-    lines = [head, Content.styled(sql, "$foreground-muted")]
+    lines = [head, Content.styled(sql, "$foreground-muted")] if entry.sql else [head]
     match entry.state:
         case State.RUNNING:
             lines.append(Content.styled(f"{indent}… running", "$text-warning"))

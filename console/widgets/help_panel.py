@@ -140,7 +140,7 @@ def _place(active: ActiveBinding, screen: Screen[object]) -> str:
         return "everywhere"
     if active.node is screen:
         return "this screen"
-    return "the table"
+    return "in the table"
 
 
 def _offer_line(offer: Offer, room: int) -> Content:

@@ -304,7 +304,7 @@ async def test_read_only_refuses_and_says_how_to_leave(pgq_database: str) -> Non
 class ProductionConsole(SkyConsole):
     """Whose sources are all production."""
 
-    def group_of(self, source: str) -> str:
+    def tint_of(self, source: str) -> str:
         return "prod"
 
 

@@ -72,7 +72,7 @@ class Still(SkyConsole):
         self.production = production
         self.still: Picture = asyncio.run(_story(source, clock))
 
-    def group_of(self, source: str) -> str:
+    def tint_of(self, source: str) -> str:
         return "prod" if self.production else ""
 
     def executor_for(self, source: str) -> CommandExecutor | None:
