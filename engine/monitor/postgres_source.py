@@ -253,8 +253,7 @@ class PostgresSource:
         if pgq_oid != self._pgq_oid:
             self._forget(pgq_oid)
             if ours:
-                version = await (await conn.execute(_READS["own_version"])).fetchone()
-                self._own_version = version[0] if version else None
+                self._own_version = (await self._all(conn, "own_version"))[0][0]
         if "size" in answers.rows:
             self._size = answers.rows["size"][0][0]
         server = server_facts(row, self._own_version, self._size)
@@ -273,7 +272,14 @@ class PostgresSource:
                 parts=parts,
                 times=dict.fromkeys(parts, now),
             )
+        if "queues" in answers.rows and self._may_count_retries and self._retries is None:
+            answers.rows["retries"] = await self._all(conn, "retries")
         return self._facts(answers, parts, server, taken, now)
+
+    async def _all(self, conn: psycopg.AsyncConnection[Any], name: str) -> Sequence[Row]:
+        async with conn.cursor(binary=True) as cursor:
+            await cursor.execute(_READS[name])
+            return await cursor.fetchall()
 
     def _facts(
         self, answers: _Answers, parts: frozenset[Part], server: ServerFacts, taken: datetime, now: datetime
