@@ -40,13 +40,8 @@ class Account:
 
     def may_enter(self, folder: Path) -> bool:
         """Whether this account can change into the folder."""
-        done = subprocess.run(
-            ["/bin/sh", "-c", 'cd -- "$1"', "sh", os.fspath(folder)],
-            cwd="/",
-            stderr=subprocess.DEVNULL,
-            **self.identity,
-        )
-        return done.returncode == 0
+        command = ["/bin/sh", "-c", 'cd -- "$1"', "sh", os.fspath(folder)]
+        return subprocess.run(command, cwd="/", stderr=subprocess.DEVNULL, **self.identity).returncode == 0
 
     def may_run(self, program: Path) -> bool:
         """Whether this account can start the program, its shared libraries included."""
@@ -77,18 +72,30 @@ def server_account(owner: int | None = None) -> Account:
             gid = pwd.getpwuid(owner).pw_gid
         except KeyError:
             gid = owner
-        return Account(_name_of(owner), owner, gid, switch=True)
+        return _proven(Account(_name_of(owner), owner, gid, switch=True))
     for name in ("postgres", "nobody"):
         try:
             entry = pwd.getpwnam(name)
         except KeyError:
             continue
         if entry.pw_uid != 0:
-            return Account(name, entry.pw_uid, entry.pw_gid, switch=True)
+            return _proven(Account(name, entry.pw_uid, entry.pw_gid, switch=True))
     raise AccountError(
         "PostgreSQL does not run as root, and this machine has neither an account postgres nor nobody.",
         "Add an account postgres, or run skyconsole as an ordinary user.",
     )
+
+
+def _proven(account: Account) -> Account:
+    """The account, once we have become it; the root of a container may be alone in it."""
+    try:
+        subprocess.run(["/bin/sh", "-c", ":"], cwd="/", check=True, **account.identity)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise AccountError(
+            f"PostgreSQL does not run as root, and the system does not let us become {account.name}.",
+            "In a container without other accounts, run skyconsole as an ordinary user.",
+        ) from error
+    return account
 
 
 def _name_of(uid: int) -> str:

@@ -24,12 +24,14 @@ from .creation import SUPERUSER, make_cluster, make_folders, server_environment
 from .failures import ClusterError, no_way_in, not_readable, not_writable, server_failure
 from .places import default_data_place, reachable_binaries, release_socket_dir, remove_stale_sockets, socket_dir
 from .processes import PidFile, is_alive, read_pid_file, send, server_processes, serves, wait_gone
+from .refusals import unreachable
 
 __all__ = ["Cluster", "ClusterError", "ClusterStatus", "cluster_major", "default_data_dir"]
 
 _LOG_LIMIT = 16 * 1024 * 1024
 _LOCK_WAIT = 120.0
 _ORPHANS_WAIT = 2.0
+_NOT_YET = "57P03"
 _SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 # The background job of a shell that ends: the server belongs to init, survives us and leaves no zombie with us.
@@ -76,7 +78,7 @@ class Cluster:
     """
 
     def __init__(self, data_dir: Path, binaries: Binaries) -> None:
-        self.data_dir = Path(os.path.abspath(data_dir))
+        self.data_dir = Path(os.path.realpath(data_dir))
         self.binaries = binaries
 
     @property
@@ -313,12 +315,16 @@ class Cluster:
                 try:
                     psycopg.connect(self.dsn(), connect_timeout=5, application_name="skyconsole").close()
                 except psycopg.OperationalError as error:
-                    refused = str(error).strip()
+                    refusal = unreachable(error, str(self.data_dir))
+                    # A refusal for any other reason than "not yet" shows that it is up: pg_hba.conf is its owner's.
+                    if refusal.sqlstate not in (None, _NOT_YET):
+                        return
+                    refused = refusal.message
                 else:
                     return
             if time.monotonic() > deadline:
                 raise ClusterError(
-                    f"The server of {self.data_dir} accepts no connections after {timeout:.0f} s ({refused}).",
+                    f"The server of {self.data_dir} accepts no connections after {timeout:.0f} s. {refused}".rstrip(),
                     f"It may still be recovering: see {self.log}.",
                 )
             time.sleep(0.03)

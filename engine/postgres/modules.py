@@ -179,6 +179,9 @@ async def install(
             f"{module.name} was not installed: others held locks on its objects, or another installer ran, for 30 s.",
             "Try again when long transactions have ended.",
         ) from error
+    except psycopg.Error as error:
+        said = error.diag.message_primary or str(error).strip()
+        raise InstallError(f"{module.name} was not installed in {conn.info.dbname}: {said}.") from error
 
 
 async def _install(

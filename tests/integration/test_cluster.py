@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -167,6 +168,20 @@ def test_two_creations_at_once_make_one_cluster(folder: Path, programs: Any) -> 
     assert sorted(results) == [False, False, True]
 
 
+def test_a_server_that_lets_us_not_in_counts_as_started(private_cluster: MakeCluster) -> None:
+    cluster = private_cluster()
+    (cluster.data_dir / "pg_hba.conf").write_text("local all all reject\n", "utf-8")
+    assert cluster.start(timeout=30)
+    assert cluster.status().running
+
+
+def test_a_link_to_the_data_directory_is_the_same_cluster(private_cluster: MakeCluster, folder: Path) -> None:
+    cluster = private_cluster()
+    cluster.start()
+    (folder / "link").symlink_to(cluster.data_dir)
+    assert not Cluster(folder / "link", cluster.binaries).start()
+
+
 def test_a_grown_log_is_set_aside_at_the_next_start(
     private_cluster: MakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,6 +265,17 @@ def test_a_closed_folder_and_one_in_a_closed_folder_are_refused_with_a_sentence(
 def test_a_place_where_nothing_can_be_made_is_refused_with_a_sentence(programs: Any) -> None:
     with pytest.raises(ClusterError, match=r"Nothing can be made in /proc/none"):
         Cluster(Path("/proc/none/data"), programs).create()
+
+
+@as_root
+def test_a_root_that_may_become_nobody_else_is_told_so(folder: Path) -> None:
+    command = ["unshare", "--user", "--map-root-user"]
+    if subprocess.run([*command, "true"], capture_output=True).returncode != 0:
+        pytest.skip("this machine lets nobody make a user namespace")
+    start = [sys.executable, "-m", "skyconsole", "pg", "start", "--data-dir", str(folder / "data")]
+    done = subprocess.run([*command, *start], capture_output=True, text=True, cwd="/")
+    assert done.returncode == 1
+    assert "does not let us become" in done.stderr
 
 
 @as_root

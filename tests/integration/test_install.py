@@ -194,6 +194,13 @@ async def test_a_read_only_session_is_told(empty: AsyncConnection[Any], catalog:
         await install(empty, "toy", catalog=catalog())
 
 
+async def test_a_connection_that_breaks_off_is_told(database: str, catalog: Write) -> None:
+    known = catalog(second="select pg_terminate_backend(pg_backend_pid());")
+    async with await connect(database, application_name="test") as conn:
+        with pytest.raises(InstallError, match="terminating connection"):
+            await install(conn, "toy", catalog=known)
+
+
 async def test_the_sessions_own_settings_stay_as_they_were(empty: AsyncConnection[Any], catalog: Write) -> None:
     await empty.execute("set search_path to public")
     await install(empty, "toy", catalog=catalog())
