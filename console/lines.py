@@ -52,6 +52,8 @@ def cut(spans: Sequence[Span], room: int, more: str = "…") -> Line:
 def spread(left: Sequence[Span], right: Sequence[Span], room: int, more: str = "…") -> Line:
     """Left and right part at the ends of a line of `room` cells; the left part gives way."""
     gap = room - cells(left) - cells(right)
+    if not right:
+        left = cut(left, room, more)
     if gap >= 1 or not right:
         return (*left, Span(" " * max(gap, 0)), *right)
     shortened = cut(left, max(0, room - cells(right) - 1), more)
