@@ -45,7 +45,10 @@ class Place:
 
 def place(text: str, cursor: int) -> Place:
     """Where the cursor stands in its statement."""
-    found = [token for token in scan(text[:cursor]) if token.kind is not Kind.COMMENT]
+    found = scan(text[:cursor])
+    if found and found[-1].end == cursor and _is_comment(found[-1]):
+        return Place((), "", cursor)
+    found = [token for token in found if token.kind is not Kind.COMMENT]
     for index in range(len(found) - 1, -1, -1):
         if found[index].is_symbol(";"):
             found = found[index + 1 :]
@@ -64,6 +67,13 @@ def place(text: str, cursor: int) -> Place:
             return Place((), part, start, token, quote)
         paths = further
     return Place(paths, part, start, quote=quote)
+
+
+def _is_comment(token: Token) -> bool:
+    """What is typed at its end still belongs to the comment."""
+    if token.kind is Kind.COMMENT:
+        return token.text.startswith("--")
+    return token.kind is Kind.ERROR and token.text.startswith("/*")
 
 
 def _is_open_word(token: Token) -> bool:
