@@ -96,6 +96,7 @@ class TickerProcess:
         self._log = folder / "ticker.log"
         self._ledger = ledger
         self._process: asyncio.subprocess.Process | None = None
+        self._own_ends: list[str] = []
         self._config.write_text(
             _INI.format(
                 base=psycopg.conninfo.make_conninfo("", **parts),
@@ -127,18 +128,23 @@ class TickerProcess:
             await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
             stopped.cancel()
             if ended.done():
-                self._ledger.note("ticker ended", code=self._process.returncode)
+                self._ended(ended.result())
                 await pause(stop, 0.2)
             else:
                 self._process.terminate()
                 await ended
 
     def complaints(self) -> list[str]:
-        """What its log says about states of PgQ that must never be; lost connections are not among it."""
+        """Its ends that nobody caused, and what its log says about states of PgQ that must never be."""
         lines = self._log.read_text(encoding="utf-8").splitlines()
-        return [line for line in lines if any(words in line for words in _NEVER)]
+        return self._own_ends + [line for line in lines if any(words in line for words in _NEVER)]
 
     def kill(self) -> None:
         """SIGKILL, as the system does it when memory runs out."""
         if self._process is not None and self._process.returncode is None:
             os.kill(self._process.pid, signal.SIGKILL)
+
+    def _ended(self, code: int) -> None:
+        self._ledger.note("ticker ended", code=code)
+        if code != -signal.SIGKILL:
+            self._own_ends.append(f"the process ended by itself with exit code {code}")
