@@ -64,7 +64,7 @@ SHOP = (
         rate=20,
         past=761,
         ticks=40,
-        events=200,
+        events=50,
         consumers=(
             Consumer("invoice_export", Temper.STUCK),
             Consumer("mailer"),
@@ -96,7 +96,7 @@ SHOP = (
         rate=4,
         past=0.5 * HOUR,
         ticks=600,
-        events=60,
+        events=20,
         consumers=(Consumer("bi_loader", Temper.CATCHING_UP, pace=0.4),),
     ),
     Queue("legacy_sync", rate=0, past=3.2 * HOUR, paused=True, consumers=(Consumer("mainframe"),)),
