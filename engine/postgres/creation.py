@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from .account import Account
 from .binaries import Binaries
-from .failures import ClusterError, no_way_in, server_failure
+from .failures import no_way_in, server_failure
 
 SUPERUSER = "postgres"
 _LOCALES = ("C.UTF-8", "C")
@@ -44,15 +45,18 @@ def make_cluster(data_dir: Path, binaries: Binaries, account: Account, options: 
 
 
 def _make_aside(data_dir: Path, binaries: Binaries, account: Account, options: Sequence[str]) -> None:
-    work = data_dir.with_name(f".{data_dir.name[:200]}.new")
-    _remove(work)
+    prefix = f".{data_dir.name[:200]}.new"
+    for leftover in data_dir.parent.iterdir():
+        # An initdb whose caller was killed may still be writing there: then it fails, and takes its own folder away.
+        if leftover.name.startswith(prefix) and not leftover.is_symlink():
+            shutil.rmtree(leftover, ignore_errors=True)
+    work = Path(tempfile.mkdtemp(prefix=f"{prefix}.", dir=data_dir.parent))
     try:
-        work.mkdir(mode=0o700)
         _own(work, account)
         _initdb(work, data_dir, binaries, account, options)
         work.rename(data_dir)
     finally:
-        _remove(work)
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _initdb(target: Path, data_dir: Path, binaries: Binaries, account: Account, options: Sequence[str]) -> None:
@@ -100,10 +104,3 @@ def make_folders(folder: Path) -> None:
 def _own(folder: Path, account: Account) -> None:
     if account.switch:
         os.chown(folder, account.uid, account.gid)
-
-
-def _remove(folder: Path) -> None:
-    if folder.is_symlink():
-        raise ClusterError(f"{folder} is in the way.", "Remove it.")
-    if folder.exists():
-        shutil.rmtree(folder)

@@ -115,7 +115,7 @@ def test_an_empty_folder_becomes_a_cluster(folder: Path, programs: Any) -> None:
 
 
 def test_what_an_interrupted_creation_left_is_cleared_away(folder: Path, programs: Any) -> None:
-    half = folder / ".data.new"
+    half = folder / ".data.new.x1"
     (half / "base").mkdir(parents=True)
     (half / "PG_VERSION").write_text("99", "ascii")
     cluster = Cluster(folder / "data", programs)

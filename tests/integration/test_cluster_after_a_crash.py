@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import psycopg
 import pytest
@@ -91,6 +93,26 @@ def test_orphaned_backends_at_work_are_ended_before_the_next_start(private_clust
     conn.close()
     with psycopg.connect(cluster.dsn()) as conn:
         assert conn.execute("select 1").fetchone() == (1,)
+
+
+def test_a_creation_that_was_killed_half_way_can_be_made_again(servers: Any, server: Any) -> None:
+    data_dir = servers.folder / "half" / "data"
+    command = [sys.executable, "-m", "skyconsole", "pg", "start", "--data-dir", str(data_dir)]
+    environ = {**os.environ, "SKYCONSOLE_PG_BIN": str(server.cluster.binaries.bindir)}
+    creation = subprocess.Popen(command, env=environ, cwd="/", stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(data_dir.parent.glob(".data.new.*/base")):
+        assert time.monotonic() < deadline
+        assert creation.poll() is None
+    creation.kill()
+    creation.wait()
+
+    cluster = Cluster(data_dir, server.cluster.binaries)
+    try:
+        assert cluster.create(options=["--no-sync"])
+        assert cluster.start()
+    finally:
+        cluster.remove()
 
 
 def test_a_server_that_can_not_recover_tells_why(private_cluster: MakeCluster) -> None:
