@@ -8,6 +8,7 @@ from .picture import DaemonRow, Level, QueueRow
 
 TICKER = "skyconsole-ticker"
 """How our ticker calls its connections; the original's sets no name (spec/ticker.md)."""
+_TRIES = "pg_try_advisory_lock"
 _OURS = "skyconsole-"
 
 
@@ -41,19 +42,16 @@ def daemon_rows(queues: tuple[QueueRow, ...], sessions: tuple[SessionFacts, ...]
     age = ticker_age(queues)
     worked = "" if age is None else f"newest tick {brief(age)} ago"
     tickers = [one for one in sessions if one.application.startswith(TICKER)]
+    # Beside its guarded connection a ticker opens short ones for maintenance, and a spare keeps trying for the guard.
+    spares = [one for one in tickers if not one.guards and _TRIES in one.query]
+    active = [one for one in tickers if one.guards] or [one for one in tickers if one not in spares]
     rows: list[DaemonRow] = []
-    active = [one for one in tickers if one.wait != "Lock:advisory"]
-    for number, one in enumerate(active):
-        rows.append(DaemonRow("ticker", level, state, one.pid, one.since, worked if number == 0 else "a second one"))
-    if not active:
-        seen_work = state == "ticking"
-        note = f"{worked}; its session has no name" if seen_work else worked or "no queue to tick"
+    if active:
+        rows.append(DaemonRow("ticker", level, state, active[0].pid, active[0].since, worked))
+    else:
+        note = f"{worked}; its session has no name" if state == "ticking" else worked or "no queue to tick"
         rows.append(DaemonRow("ticker", level, state, None, None, note))
-    rows.extend(
-        DaemonRow("ticker", Level.OK, "standby", one.pid, one.since, "waits to take over")
-        for one in tickers
-        if one.wait == "Lock:advisory"
-    )
+    rows.extend(DaemonRow("ticker", Level.OK, "standby", one.pid, one.since, "waits to take over") for one in spares)
     for one in sessions:
         name = one.application
         if name.startswith(_OURS) and not name.startswith(TICKER):

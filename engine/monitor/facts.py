@@ -156,4 +156,5 @@ def session_facts(row: Row, _: SessionFacts | None) -> SessionFacts:
         blocked_by=tuple(row[7]),
         since=moment_or_none(row[8]),
         transaction_start=moment_or_none(row[9]),
+        guards=row[10],
     )

@@ -118,6 +118,8 @@ class SessionFacts:
     """When the backend was connected."""
     transaction_start: datetime | None = None
     """When its open transaction began; None outside of one."""
+    guards: bool = False
+    """It holds the lock that makes it the one ticker of its database."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from ..clock import Clock, SystemClock
 from ..errors import SkyError, UnreachableError
 from ..postgres.connect import connect, redact
 from ..postgres.sql import queries
+from ..queue.ticks import GUARD_CLASS, GUARD_OBJECT
 from .facts import Memory, Row, consumer_maker, moment, queue_facts, server_facts, session_facts
 from .model import ConsumerFacts, Part, Phase, Problem, QueueFacts, ServerFacts, SessionFacts, Snapshot
 from .source import EventRow
@@ -33,6 +34,7 @@ _PART_OF = {
     "consumers": Part.CONSUMERS,
     "sessions": Part.SESSIONS,
 }
+_ARGUMENTS = {"sessions": {"guard_class": GUARD_CLASS, "guard_object": GUARD_OBJECT}}
 _SLOW_EVERY = 30.0
 """Seconds between two readings of what is dear and moves slowly: sizes, counts of retry events."""
 _READER = "Reading events needs membership in the role pgq_reader."
@@ -227,7 +229,7 @@ class PostgresSource:
                 for name in wanted:
                     cursor = conn.cursor(binary=True)
                     cursors.append((name, cursor))
-                    await cursor.execute(_READS[name])
+                    await cursor.execute(_READS[name], _ARGUMENTS.get(name))
                 await pipeline.sync()
             except psycopg.Error as error:
                 refusal = error

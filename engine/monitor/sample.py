@@ -252,6 +252,7 @@ class SampleSource:
                 self._moment(at // 1.0),
                 (),
                 began,
+                guards=True,
             ),
             SessionFacts(
                 4502,

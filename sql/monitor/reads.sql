@@ -124,7 +124,7 @@ order by q.queue_name collate "C", c.co_name collate "C"
 
 -- name: sessions
 -- Backends of this database that have to do with PgQ, those that wait for a lock or hold a transaction open for
--- minutes, and whoever blocks one of them. Without pg_read_all_stats other users' sessions have no name and no query.
+-- minutes, and whoever blocks one of them; `guards` marks the one ticker of the database. Without pg_read_all_stats other users' sessions have no name and no query.
 with activity as materialized (
     select
         a.pid,
@@ -143,8 +143,21 @@ with activity as materialized (
             when a.wait_event_type = 'Lock' then pg_catalog.pg_blocking_pids(a.pid)
             else '{}'
         end as blocked_by,
-        a.application_name like 'skyconsole%'
-            or a.query ilike '%pgq%'
+        case
+            when a.application_name like 'skyconsole-ticker%%' then exists (
+                select
+                from pg_catalog.pg_locks as l
+                where l.locktype = 'advisory'
+                    and l.database = a.datid
+                    and l.classid = %(guard_class)s::int8::oid
+                    and l.objid = %(guard_object)s::int8::oid
+                    and l.objsubid = 2
+                    and l.granted
+                    and l.pid = a.pid)
+            else false
+        end as guards,
+        a.application_name like 'skyconsole%%'
+            or a.query ilike '%%pgq%%'
             or a.wait_event_type = 'Lock'
             or a.xact_start < pg_catalog.now() - interval '5 minutes' as concerned
     from pg_catalog.pg_stat_activity as a
@@ -162,7 +175,8 @@ select
     a.query_start,
     a.blocked_by,
     a.backend_start,
-    a.xact_start
+    a.xact_start,
+    a.guards
 from activity as a
 where a.concerned
     or exists (

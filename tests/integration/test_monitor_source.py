@@ -23,6 +23,7 @@ from skyconsole.engine.monitor.source import Source
 from skyconsole.engine.postgres.cluster import Cluster
 from skyconsole.engine.postgres.modules import install
 from skyconsole.engine.postgres.sql import queries
+from skyconsole.engine.queue.ticks import GUARD_CLASS, GUARD_OBJECT
 
 ALL = frozenset(Part)
 ODD = ("[/x]", 'a"b', "x.y", "Ünï", "📦", "q" * 63, "", "tab\tand\nline", "it's", "%s %")
@@ -331,6 +332,46 @@ def guard(cluster: Cluster) -> None:
         rules = Path(row[0])
         rules.write_text("local all guarded scram-sha-256\n" + rules.read_text("utf-8"), "utf-8")
         conn.execute("select pg_reload_conf()")
+
+
+async def test_a_standby_is_read_like_any_other_and_cannot_be_written(private_cluster: Callable[..., Cluster]) -> None:
+    cluster = private_cluster()
+    cluster.start()
+    with psycopg.connect(cluster.dsn(), autocommit=True) as conn:
+        async with await psycopg.AsyncConnection.connect(cluster.dsn(), autocommit=True) as other:
+            await install(other, "pgq")
+        fill(conn, ("a",))
+        row = conn.execute("show data_directory").fetchone()
+        assert row is not None
+    cluster.stop()
+    make_standby(Path(row[0]))
+    cluster.start()
+    async with watching(cluster.dsn()) as source:
+        snapshot = await source.read(ALL)
+    assert snapshot.server is not None
+    assert (snapshot.server.in_recovery, snapshot.server.can_write) == (True, False)
+    assert (snapshot.phase, snapshot.problems) == (Phase.LIVE, ())
+    assert [(one.name, one.event_seq > 1) for one in snapshot.queues] == [("a", True)]
+
+
+def make_standby(data_directory: Path) -> None:
+    (data_directory / "standby.signal").touch()
+
+
+async def test_the_one_ticker_is_told_from_its_spare(conn: psycopg.Connection, pgq_database: str) -> None:
+    fill(conn, ("a",))
+    dsn = make_conninfo(pgq_database, application_name="skyconsole-ticker")
+    take = queries("ticker/ticks.sql")["guard"]
+    numbers = {"class": GUARD_CLASS, "object": GUARD_OBJECT}
+    with psycopg.connect(dsn, autocommit=True) as spare, psycopg.connect(dsn, autocommit=True) as ticker:
+        assert ticker.execute(take, numbers).fetchone() == (True,)
+        assert spare.execute(take, numbers).fetchone() == (False,)
+        async with watching(pgq_database) as source:
+            picture = derive(None, await source.read(ALL))
+        assert [(row.state, row.pid) for row in picture.daemons] == [
+            ("ticking", ticker.info.backend_pid),
+            ("standby", spare.info.backend_pid),
+        ]
 
 
 async def test_a_database_that_does_not_answer_in_time_is_stale(conn: psycopg.Connection, pgq_database: str) -> None:

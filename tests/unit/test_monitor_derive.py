@@ -343,10 +343,11 @@ def test_totals_count_every_queue_once() -> None:
 
 
 def test_sessions_of_ours_are_daemons_and_a_second_ticker_is_a_standby() -> None:
-    ticker = SessionFacts(1, "skyconsole-ticker", "u", "idle", "", "", None)
-    spare = SessionFacts(2, "skyconsole-ticker", "u", "active", "Lock:advisory", "", None)
+    ticker = SessionFacts(1, "skyconsole-ticker", "u", "idle", "", "", None, guards=True)
+    spare = SessionFacts(2, "skyconsole-ticker", "u", "idle", "", "select pg_try_advisory_lock($1, $2)", None)
+    worker = SessionFacts(4, "skyconsole-ticker", "u", "active", "", "vacuum pgq.tick", None)
     mover = SessionFacts(3, "skyconsole-mover", "u", "idle", "", "", None)
-    picture = derive(None, reading(sessions=(ticker, spare, mover)))
+    picture = derive(None, reading(sessions=(spare, ticker, mover, worker)))
     assert [(row.name, row.state, row.pid) for row in picture.daemons] == [
         ("ticker", "ticking", 1),
         ("ticker", "standby", 2),
