@@ -95,6 +95,7 @@ class PromptPane(Widget):
         self._draft = ""
         self._search: str | None = None
         self._own_edit = False
+        self._before: Widget | None = None
         self.add_class("-empty")
 
     def compose(self) -> ComposeResult:
@@ -130,6 +131,8 @@ class PromptPane(Widget):
         if text:
             self._put(text)
         self.add_class("-open")
+        if not self._area.has_focus:
+            self._before = self.screen.focused
         # Only an open prompt takes part in the focus: the tab key never lands in it.
         self._area.can_focus = True
         self._area.focus()
@@ -146,7 +149,8 @@ class PromptPane(Widget):
         self._area.ghost = ""
         self._fit()
         if self._area.has_focus:
-            self.screen.set_focus(None)
+            before = self._before
+            self.screen.set_focus(before if before is not None and before.is_attached and before.focusable else None)
         self._area.can_focus = False
         self.post_message(self.Closed(self))
 

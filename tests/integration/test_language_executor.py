@@ -351,11 +351,8 @@ async def test_the_log_is_a_script_that_does_the_same_again(run: Run, conn: psyc
     assert queues(conn) == ['a"b\nc']
 
 
-@pytest.mark.parametrize("original", [False, True], ids=["ours", "original"])
-async def test_the_same_commands_work_on_our_pgq_and_on_the_original(
-    original: bool, request: pytest.FixtureRequest
-) -> None:
-    dsn = request.getfixturevalue("original_database" if original else "pgq_database")
+async def walk_through(dsn: str) -> None:
+    """Each kind of command once, dry and in earnest."""
     executor = executor_of(dsn)
     try:
         for text in (
@@ -368,7 +365,17 @@ async def test_the_same_commands_work_on_our_pgq_and_on_the_original(
             "drop queue orders if empty",
         ):
             (command,) = parse(text)
-            outcome = await executor.run(command, NOW)
-            assert outcome.ok, (text, outcome.error)
+            for perform in (executor.dry_run, executor.run):
+                outcome = await perform(command, NOW)
+                assert outcome.ok, (text, outcome.error)
     finally:
         await executor.close()
+
+
+async def test_the_commands_work_on_every_server_version(each_pgq_database: str) -> None:
+    await walk_through(each_pgq_database)
+
+
+@pytest.mark.peer
+async def test_the_commands_work_on_the_original_extension(original_database: str) -> None:
+    await walk_through(original_database)

@@ -89,6 +89,16 @@ async def test_escape_leaves_and_keeps_the_text() -> None:
         assert app.pane.text == "drop queue x"
 
 
+async def test_the_keyboard_goes_back_to_where_it_was() -> None:
+    app = Host()
+    async with app.run_test() as pilot:
+        rows = app.query_one(".rows", Static)
+        rows.can_focus = True
+        rows.focus()
+        await keys(pilot, "colon", "show queue;", "enter")
+        assert app.focused is rows
+
+
 async def test_while_closed_no_key_goes_into_it() -> None:
     app = Host()
     async with app.run_test() as pilot:
