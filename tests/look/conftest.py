@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from skyconsole.console.app import SkyConsole
 from skyconsole.engine.monitor.derive import derive
+from skyconsole.engine.monitor.model import Snapshot
 from skyconsole.engine.monitor.picture import Picture
 from skyconsole.engine.monitor.sample import SampleSource, Scenario
 
@@ -51,6 +51,15 @@ def plain_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterat
     time.tzset()
 
 
+def at_once(reading: Coroutine[Any, Any, Snapshot]) -> Snapshot:
+    """The result of a coroutine that waits for nothing, as the sample's are; works inside and outside of a loop."""
+    try:
+        reading.send(None)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+    raise AssertionError("the sample waited")
+
+
 @pytest.fixture
 def clock() -> StillClock:
     return StillClock()
@@ -64,13 +73,10 @@ def told(clock: StillClock) -> Callable[..., list[Picture]]:
         source = SampleSource(7, clock, scenario=scenario, name=name, **sizes)
         pictures: list[Picture] = []
 
-        async def read() -> None:
-            for number in range(readings):
-                if number:
-                    clock.advance(5.0)
-                pictures.append(derive(pictures[-1] if pictures else None, await source.read()))
-
-        asyncio.run(read())
+        for number in range(readings):
+            if number:
+                clock.advance(5.0)
+            pictures.append(derive(pictures[-1] if pictures else None, at_once(source.read())))
         return pictures
 
     return tell
