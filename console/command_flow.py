@@ -88,6 +88,8 @@ class CommandFlow(App[object]):
         self._log_entries: tuple[LogEntry, ...] = ()
         self._log_count = 0
         self._executors: dict[str, CommandExecutor | None] = {}
+        self._keepers: list[Future[None]] = []
+        """Held, for a task that nobody holds is collected while it waits."""
         self._on_way: dict[int, Future[tuple[Outcome, ...]]] = {}
 
     # What the application gives.
@@ -112,7 +114,7 @@ class CommandFlow(App[object]):
             executor = executor_of(self.source_named(source))
             self._executors[source] = executor
             if executor is not None:
-                self.engine.submit(keep(executor))
+                self._keepers.append(self.engine.submit(keep(executor)))
         return self._executors[source]
 
     def in_production(self, source: str) -> bool:

@@ -183,7 +183,7 @@ class TableScreen(Screen[None]):
         self.show_view(self.request.arrange(self.console.world))
 
     def show_view(self, view: View) -> None:
-        if not self.children:  # the program ends
+        if not self.app.is_running:  # the program ends, and the widgets before it
             return
         self.view = view
         self.table.show(view.rows, view.state.sort, view.state.descending)
@@ -203,7 +203,7 @@ class TableScreen(Screen[None]):
 
     def draw(self) -> None:
         """Everything but the rows: title, totals, alarm, state, detail."""
-        if not self.is_mounted or not self.children:  # the program ends
+        if not self.is_mounted or not self.app.is_running:
             return
         console, picture, room, glyphs = self.console, self.picture, self.app.size.width, self.console.glyphs
         now = console.clock.now()

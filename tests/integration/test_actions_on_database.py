@@ -290,7 +290,7 @@ async def test_pictures_keep_coming_while_a_dialog_is_open(pgq_database: str) ->
 async def test_read_only_refuses_and_says_how_to_leave(pgq_database: str) -> None:
     async with opened(pgq_database, "orders") as console:
         await console.pilot.press("R", "t")
-        await console.until(lambda: any("press R" in note.title for note in console.app._notifications), "no word")
+        await console.until(lambda: any("press R" in note.message for note in console.app._notifications), "no word")
         console.app.run_command(CreateQueue("other"))
         await console.pilot.pause()
         assert console.log == ()
