@@ -40,12 +40,13 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A consumer on a queue, and the snapshot of the tick it started from."""
+    """A consumer on a queue, the snapshot of the tick it started from and, if it left, of the last one it finished."""
 
     consumer: str
     queue: str
     tick: int
     snapshot: Snapshot
+    until: Snapshot | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class Fate(StrEnum):
     ROLLED_BACK = "rolled back, yet delivered"
     UNKNOWN = "unknown to the ledger, yet delivered"
     TOO_EARLY = "older than the registration, yet delivered"
+    TOO_LATE = "newer than the departure, yet delivered"
     RETRY_LOST = "handed back, not delivered again"
     RETRY_NUMBER = "wrong numbers in ev_retry"
 
@@ -143,6 +145,10 @@ def _judge(
     if registration.snapshot.sees(event.xid):
         if got:
             yield finding(Fate.TOO_EARLY, f"{story}; registered at tick {registration.tick}; {batches}")
+        return
+    if registration.until is not None and not registration.until.sees(event.xid):
+        if got:
+            yield finding(Fate.TOO_LATE, f"{story}; {batches}")
         return
     numbers = sorted(delivery.retry for delivery in got)
     if 0 not in numbers:

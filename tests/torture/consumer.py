@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -19,6 +19,18 @@ _RECORD = """
 insert into torture.delivered (consumer, queue, batch, ev_id, txid, retry, key)
 select %s, %s, %s, e.ev_id, e.txid, e.retry, e.key
 from unnest(%s::bigint[], %s::bigint[], %s::integer[], %s::text[]) as e (ev_id, txid, retry, key)
+"""
+
+_DEPARTURE = """
+update torture.registration r
+set until = t.tick_snapshot::text
+from pgq.subscription s
+    join pgq.queue q on q.queue_id = s.sub_queue
+    join pgq.consumer c on c.co_id = s.sub_consumer
+    join pgq.tick t on t.tick_queue = s.sub_queue and t.tick_id = s.sub_last_tick
+where q.queue_name = %s
+    and c.co_name = %s
+    and r.consumer = c.co_name
 """
 
 _AT_OWN_TICK = """
@@ -99,23 +111,45 @@ class Consumer:
         """Work until `stop` is set, without dawdling from `hurry` on."""
         self._hurry = hurry
         while not stop.is_set():
-            try:
-                worked = await self._work()
-            except GaveUp:
-                await self._session.reopen()
-                self._comes_back = True
-            except psycopg.Error as error:
-                if self._session.lost(error):
-                    await self._session.reopen_after_loss()
-                    continue
-                if not undone(error):
-                    self._surprise(f"consumer {self.name} on {self.queue!r}: {type(error).__name__}: {error}")
-                    await pause(stop, 0.5)
-                await self._session.reopen()
-            else:
-                if not worked:
-                    await pause(stop, self._rng.uniform(0.05, 0.3))
+            if not await self._attempt(self._work):
+                await pause(stop, self._rng.uniform(0.05, 0.3))
         await self._session.close()
+
+    async def visit(self) -> None:
+        """Subscribe, work until nothing is left, and unsubscribe."""
+        await self.register()
+        while await self._attempt(self._work):
+            continue
+        while await self._attempt(self._leave):
+            continue
+        await self._session.close()
+
+    async def _attempt(self, work: Callable[[], Awaitable[bool]]) -> bool:
+        """What `work` says, or that there is more to do if something came between."""
+        try:
+            return await work()
+        except GaveUp:
+            await self._session.reopen()
+            self._comes_back = True
+        except psycopg.Error as error:
+            if self._session.lost(error):
+                await self._session.reopen_after_loss()
+                return True
+            if not undone(error):
+                self._surprise(f"consumer {self.name} on {self.queue!r}: {type(error).__name__}: {error}")
+                await asyncio.sleep(0.5)
+            await self._session.reopen()
+        return True
+
+    async def _leave(self) -> bool:
+        """Unsubscribe and keep the snapshot of the last tick that is done; always False: there is no more to do."""
+        connection = self._session.connection
+        if not await self._one("select count(*) from pgq.get_consumer_info(%s, %s)", self.queue, self.name):
+            return False
+        async with connection.transaction():
+            await connection.execute(_DEPARTURE, (self.queue, self.name))
+            await connection.execute("select pgq.unregister_consumer(%s, %s)", (self.queue, self.name))
+        return False
 
     async def _register(self) -> bool:
         connection = self._session.connection

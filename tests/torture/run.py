@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 
 import psycopg
 
@@ -18,7 +19,7 @@ from .history import History
 from .ledger import Ledger
 from .plan import QUEUES, ConsumerTemper, ProducerTemper, faults
 from .producer import Producer
-from .session import Session
+from .session import Session, pause
 from .upkeep import MAINTENANCE_SECONDS, TICK_SECONDS, Loop, TickerProcess, maintain, tick
 
 DRAIN_SECONDS = 90.0
@@ -59,7 +60,7 @@ create table torture.delivered (
     at timestamptz default clock_timestamp()
 );
 create table torture.handed_back (consumer text, queue text, key text);
-create table torture.registration (consumer text primary key, queue text, tick bigint, snapshot text);
+create table torture.registration (consumer text primary key, queue text, tick bigint, snapshot text, until text);
 """
 
 _SETTINGS = {
@@ -191,6 +192,8 @@ class _Run:
             for producer in producers:
                 load.create_task(producer.run(self._producing))
             load.create_task(self._faults.run(striking, faults(seed, seconds)))
+            for queue in QUEUES:
+                load.create_task(self._receive_visitors(queue))
             begin = time.monotonic()
             for number, part in enumerate(_LATE_AT):
                 await asyncio.sleep(max(0.0, begin + seconds * part - time.monotonic()))
@@ -199,6 +202,16 @@ class _Run:
             await asyncio.sleep(max(0.0, begin + seconds - time.monotonic()))
             striking.set()
             self._producing.set()
+
+    async def _receive_visitors(self, queue: str) -> None:
+        """Consumers that begin at the oldest tick, read all there is and leave, one after the other."""
+        rng = Random(f"{self._settings.seed}/visitors/{queue}")
+        number = 0
+        while not self._producing.is_set():
+            await pause(self._producing, rng.uniform(0.0, 1.0))
+            name = f"visitor-{QUEUES.index(queue)}-{number}"
+            await Consumer(name, queue, ConsumerTemper.LATE, self._settings.seed, self._dsn, self._surprise).visit()
+            number += 1
 
     async def _drain(self) -> None:
         """Wait until every consumer has everything and nothing waits for its retry."""
@@ -249,8 +262,8 @@ class _Run:
     async def _judge(self) -> None:
         report = self._report
         async with await psycopg.AsyncConnection.connect(self._dsn, autocommit=True) as connection:
-            cursor = await connection.execute("select consumer, queue, tick, snapshot from torture.registration")
-            registrations = [Registration(c, q, t, Snapshot.parse(s)) for c, q, t, s in await cursor.fetchall()]
+            cursor = await connection.execute("select consumer, queue, tick, snapshot, until from torture.registration")
+            registrations = [_registration(*row) for row in await cursor.fetchall()]
             cursor = await connection.execute("select consumer, queue, key, batch, retry from torture.delivered")
             deliveries = [Delivery(*row) for row in await cursor.fetchall()]
             cursor = await connection.execute("select consumer, queue, key from torture.handed_back")
@@ -296,6 +309,11 @@ class _Run:
     def _surprise(self, what: str) -> None:
         self._ledger.note("surprise", text=what)
         self._report.surprises.append(what)
+
+
+def _registration(consumer: str, queue: str, tick: int, snapshot: str, until: str | None) -> Registration:
+    end = None if until is None else Snapshot.parse(until)
+    return Registration(consumer, queue, tick, Snapshot.parse(snapshot), end)
 
 
 async def _number(session: Session, question: str) -> int:

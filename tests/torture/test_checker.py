@@ -86,6 +86,17 @@ def test_an_event_from_before_the_registration_is_found(key: str) -> None:
     assert spoilt.fates() == [(Fate.TOO_EARLY, key)]
 
 
+def test_a_consumer_that_left_is_owed_nothing_newer_and_must_not_have_it() -> None:
+    left = replace(START, until=Snapshot.parse("13:13:"))
+    world = World()
+    until_then = world.deliveries[:2]
+    assert verify(world.events, [left], until_then, []) == ()
+    assert [(one.fate, one.key) for one in verify(world.events, [left], world.deliveries[:3], [])] == [
+        (Fate.TOO_LATE, "b")
+    ]
+    assert [(one.fate, one.key) for one in verify(world.events, [left], until_then[:1], [])] == [(Fate.LOST, "a")]
+
+
 def test_a_retry_that_never_came_back_is_found() -> None:
     world = World()
     assert replace(world, deliveries=world.deliveries[:-1]).fates() == [(Fate.RETRY_LOST, "b")]
