@@ -14,7 +14,7 @@ from typing import Any
 from platformdirs import user_config_path
 
 from .errors import SkyError, UsageError
-from .monitor.poller import checked_interval
+from .monitor.pace import checked_interval
 from .monitor.thresholds import Limits, Thresholds
 
 FILE_NAME = "skyconsole.toml"

@@ -11,17 +11,14 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from ..clock import Clock
-from ..errors import UsageError
 from ..postgres.connect import Backoff
 from .derive import derive
 from .model import Part, Phase, Problem, Snapshot
+from .pace import SHORTEST, checked_interval
 from .picture import Feed, Picture
 from .source import Source
 from .thresholds import Thresholds
 
-SHORTEST = 0.2
-LONGEST = 60.0
-"""Limits of the interval, in seconds."""
 _SLOW_BEATS = 2
 """A reading that takes longer than so many intervals is called late."""
 _STALE_BEATS = 5
@@ -243,10 +240,3 @@ class Poller:
             self._on_picture(picture)
         except Exception:  # A screen that fails must not stop the readings.
             _log.exception("a picture of %s was not taken", self._source.name)
-
-
-def checked_interval(seconds: float) -> float:
-    """An interval that a poller takes. Raises UsageError outside of 0.2 to 60 seconds."""
-    if not SHORTEST <= seconds <= LONGEST:
-        raise UsageError(f"The interval {seconds:g} s is out of range.", f"It is {SHORTEST:g} to {LONGEST:g} seconds.")
-    return seconds

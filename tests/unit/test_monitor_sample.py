@@ -57,7 +57,7 @@ def test_it_does_not_matter_how_often_it_was_read() -> None:
 def test_every_state_of_the_screen_occurs_at_once() -> None:
     picture = story(0, 1.0)[0]
     assert {row.level for row in picture.queues} == {Level.OK, Level.OFF, Level.WARN, Level.CRIT}
-    notes = "\n".join(row.note for row in (*picture.queues, *picture.consumers))
+    notes = "\n".join([row.note for row in picture.queues] + [row.note for row in picture.consumers])
     for word in ("stalled", "not seen", "rotation blocked", "ticker paused", "no consumers", "of 4 behind", "idle"):
         assert word in notes, word
     assert any(one.blocked_by for one in picture.sessions)
