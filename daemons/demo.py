@@ -13,7 +13,6 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -54,15 +53,6 @@ def slot(parent: Path) -> Iterator[Path]:
             yield data_dir
             return
     raise SkyError(f"{SLOTS} samples run already, with their data in {parent}.", "Stop one of them first.")
-
-
-def remove(cluster: Cluster) -> None:
-    """Stop whatever runs in the sample's data directory and remove it."""
-    if not cluster.data_dir.exists():
-        return
-    if cluster.status().running:
-        cluster.stop(mode="immediate")
-    shutil.rmtree(cluster.data_dir)
 
 
 async def living(cluster: Cluster, seed: int, stop: asyncio.Event) -> None:
@@ -131,13 +121,13 @@ def main(argv: list[str]) -> int:
         sys.stderr.write(f"PostgreSQL {binaries.version[0]}.{binaries.version[1]}: {binaries.origin}\n")
         with slot(options.data_dir or default_data_dir().parent) as data_dir:
             cluster = Cluster(data_dir, binaries)
-            remove(cluster)
+            cluster.remove()
             try:
                 cluster.create()
                 cluster.start(SETTINGS)
                 asyncio.run(serve(cluster, options.seed, options.until_eof))
             finally:
-                remove(cluster)
+                cluster.remove()
     except SkyError as error:
         sys.stderr.write(f"skyconsole: {error}\n")
         return error.exit_code
