@@ -23,6 +23,7 @@ from .session import Session, pause
 from .upkeep import MAINTENANCE_SECONDS, TICK_SECONDS, Loop, TickerProcess, maintain, tick
 
 DRAIN_SECONDS = 90.0
+_SLACK_SECONDS = 60.0
 _LATE_AT = (0.2, 0.4, 0.6, 0.8)
 _SHOWN = 5
 
@@ -91,6 +92,7 @@ class Report:
 
     seed: int
     version: int
+    ledger: Path | None = None
     counts: dict[str, int] = field(default_factory=dict)
     transactions: dict[str, int] = field(default_factory=dict)
     struck: dict[str, int] = field(default_factory=dict)
@@ -100,7 +102,7 @@ class Report:
     surprises: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        lines = [f"torture: seed {self.seed}, PostgreSQL {self.version}"]
+        lines = [f"torture: seed {self.seed}, PostgreSQL {self.version}, ledger {self.ledger}"]
         for title in ("counts", "transactions", "struck", "rotations"):
             facts = ", ".join(f"{name} {number}" for name, number in getattr(self, title).items())
             lines.append(f"  {title}: {facts}")
@@ -114,8 +116,12 @@ async def torture(server: Killable, version: int, dsn: str, folder: Path, settin
     """Torture the PgQ in this database; the database has to have pgq and nothing of ours yet."""
     report = Report(settings.seed, version)
     ledger = Ledger(folder / f"ledger-{version}-{settings.seed}.jsonl")
+    report.ledger = ledger.path
     try:
-        await _Run(server, dsn, folder, settings, ledger, report).go()
+        async with asyncio.timeout(settings.seconds + DRAIN_SECONDS + _SLACK_SECONDS):
+            await _Run(server, dsn, folder, settings, ledger, report).go()
+    except TimeoutError:
+        report.surprises.append("the run did not come to its end in time")
     finally:
         ledger.close()
     return report
