@@ -108,7 +108,7 @@ class SkyConsole(CommandRunner):
         sources: Sequence[Source],
         settings: Settings | None = None,
         clock: Clock | None = None,
-        read_only: bool = False,
+        read_only: bool | None = None,
         theme: str | None = None,
         autostart: bool = True,
         *,
@@ -117,7 +117,10 @@ class SkyConsole(CommandRunner):
         journal: Journal | None = None,
         history: History | None = None,
     ) -> None:
-        super().__init__(read_only=read_only)
+        chosen = settings or Settings()
+        groups = [chosen.group_of(source.name) for source in sources]
+        guarded = any(group is not None and group.read_only for group in groups)
+        super().__init__(read_only=guarded if read_only is None else read_only)
         for colours in shipped_themes():
             self.register_theme(textual_theme(colours))
         self.theme = theme or DEFAULT_THEME
@@ -126,7 +129,7 @@ class SkyConsole(CommandRunner):
         self.glyphs = ASCII if ascii_only or not _speaks_unicode() else UNICODE
         self.engine = EngineThread()
         self.world = World()
-        self.settings = settings or Settings()
+        self.settings = chosen
         self._sources = {source.name: source for source in sources}
         self._current = next(iter(self._sources), "")
         self.readings = Readings(self.engine, sources, self.clock, interval, self.receive)
@@ -321,7 +324,7 @@ class SkyConsole(CommandRunner):
         if self.current_mode != "overview":
             self.action_show_mode("overview")
         else:
-            self.exit()
+            self.leave()
 
     def action_open_row(self) -> None:
         screen = self.table_screen

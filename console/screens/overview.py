@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from ...engine.monitor.model import Part
-from ...engine.monitor.picture import DatabaseRow
+from ...engine.monitor.picture import DatabaseRow, Totals
 from ..columns import OVERVIEW, Column
 from ..lines import Line
 from ..view import World
 from ..widgets.snapshot_table import SnapshotTable
 from ..widgets.states import no_rows
+from ..widgets.totals import sum_of
 from .table_screen import TableScreen
 
 
@@ -32,6 +33,11 @@ class OverviewScreen(TableScreen):
     @property
     def title_crumbs(self) -> tuple[str, ...]:
         return ("overview",)
+
+    @property
+    def totals(self) -> Totals | None:
+        pictures = self.console.pictures
+        return sum_of(pictures.values()) if pictures else None
 
     def on_snapshot_table_opened(self, event: SnapshotTable.Opened) -> None:
         self.console.choose_source(event.row.source)

@@ -15,7 +15,7 @@ from textual.timer import Timer
 
 from ...engine.monitor.explain import Evidence
 from ...engine.monitor.model import Part, Phase
-from ...engine.monitor.picture import Picture
+from ...engine.monitor.picture import Picture, Totals
 from ..columns import Column, Kind
 from ..lines import Line
 from ..view import EMPTY, Request, View, ViewState, World, held, neighbour, sorted_by
@@ -219,7 +219,7 @@ class TableScreen(Screen[None]):
         )
         self.query_one("#title", LineWidget).draw([title], ground)
         self.query_one("#totals", LineWidget).draw(
-            [totals_line(picture, remarks=self._remarks(), room=room, glyphs=glyphs)], "totals"
+            [totals_line(self.totals, remarks=self._remarks(), room=room, glyphs=glyphs)], "totals"
         )
         strip = self.query_one("#alarm", LineWidget)
         alarm_line = alarm(picture, room, glyphs)
@@ -231,6 +231,14 @@ class TableScreen(Screen[None]):
             dimmed=dimmed, waiting=picture is None or picture.snapshot.phase is Phase.CONNECTING, message=message
         )
         self._draw_detail()
+
+    @property
+    def totals(self) -> Totals | None:
+        """What the line below the title counts; None: nothing is known yet."""
+        picture = self.picture
+        if picture is None or (picture.snapshot.phase in {Phase.CONNECTING, Phase.NO_PGQ} and not picture.queues):
+            return None
+        return picture.totals
 
     def _remarks(self) -> tuple[str, ...]:
         marked = len(self.table.marks)
@@ -345,7 +353,9 @@ class TableScreen(Screen[None]):
 
     def action_escape(self) -> None:
         """Back: the filter first, then the marks, then the screen."""
-        if self._state.filter:
+        if not self.table.has_focus:
+            self.table.focus()
+        elif self._state.filter:
             self.action_clear_filter()
         elif self.table.marks:
             self.table.action_clear_marks()

@@ -23,8 +23,8 @@ _PLOT_HEIGHT = 5
 _CONSUMERS_SHOWN = 12
 
 
-class DetailPane(VerticalScroll, can_focus=False):
-    """Scrolls its lines; it follows the cursor of the table."""
+class DetailPane(VerticalScroll):
+    """Scrolls its lines, by keys when it has the focus (tab); it follows the cursor of the table."""
 
     DEFAULT_CSS = """
     DetailPane {

@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from textual import events
 from textual.screen import Screen
+from textual.widgets import Input
 
 from ..lines import Line, Span, cells
+from ..prompt.area import PromptArea
 from .line_widget import LineWidget
 
 ORDER: tuple[str, ...] = (
@@ -46,12 +48,22 @@ class KeyBar(LineWidget):
             self.draw([key_line(keys_of(screen), self.size.width)])
 
 
+_PROMPT_KEYS = (
+    ("⏎", "Run", "enter"), ("tab", "Complete", "tab"), ("↑", "History", "up"), ("^r", "Search", "ctrl+r"),
+    ("^o", "Larger", "ctrl+o"), ("F1", "Grammar", "f1"), ("esc", "Leave", "escape"),
+)  # fmt: skip
+"""The prompt takes its keys as they come, without bindings."""
+
+
 def keys_of(screen: Screen[object]) -> list[Key]:
-    """The keys to show, in order."""
+    """The keys to show, in order; while text is typed, only those that are not text."""
+    if isinstance(screen.focused, PromptArea):
+        return [Key(key, label, f"app.simulate_key('{name}')", True) for key, label, name in _PROMPT_KEYS]
+    typing = isinstance(screen.focused, Input)
     found: list[tuple[int, Key]] = []
     for active in screen.active_bindings.values():
         binding = active.binding
-        if not binding.show or not binding.description:
+        if not binding.show or not binding.description or (typing and active.node in {screen, screen.app}):
             continue
         place = ORDER.index(binding.id) if binding.id in ORDER else len(ORDER)
         shown = binding.key_display or _NAMES.get(binding.key, binding.key)

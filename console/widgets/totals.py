@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ...engine.monitor.model import Phase
-from ...engine.monitor.picture import Level, Picture
+from collections.abc import Iterable
+
+from ...engine.monitor.picture import Level, Picture, Totals
 from ..format import rate, short_duration
 from ..glyphs import LEVEL_ROLES, Glyphs
 from ..lines import Line, Span, cells, spread
@@ -11,11 +12,26 @@ from ..lines import Line, Span, cells, spread
 _LATE_TICKER = 30.0
 
 
-def totals_line(picture: Picture | None, *, remarks: tuple[str, ...], room: int, glyphs: Glyphs) -> Line:
+def sum_of(pictures: Iterable[Picture]) -> Totals:
+    """The totals of all databases; the ticker that is silent longest stands for all."""
+    everyone = [picture.totals for picture in pictures]
+    ages = [totals.ticker_age for totals in everyone if totals.ticker_age is not None]
+    return Totals(
+        queues=sum(totals.queues for totals in everyone),
+        consumers=sum(totals.consumers for totals in everyone),
+        ev_per_sec=sum(totals.ev_per_sec for totals in everyone),
+        ticker_age=max(ages, default=None),
+        ok=sum(totals.ok for totals in everyone),
+        warn=sum(totals.warn for totals in everyone),
+        crit=sum(totals.crit for totals in everyone),
+        off=sum(totals.off for totals in everyone),
+    )
+
+
+def totals_line(totals: Totals | None, *, remarks: tuple[str, ...], room: int, glyphs: Glyphs) -> Line:
     """Counts left, levels right. `remarks` are states of the view: '3 marked', 'sort held'."""
-    if picture is None or (picture.snapshot.phase in {Phase.CONNECTING, Phase.NO_PGQ} and not picture.queues):
+    if totals is None:
         return (Span(" "),)
-    totals = picture.totals
     left: list[Span] = [Span(" ")]
     for number, word in ((totals.queues, "queue"), (totals.consumers, "consumer")):
         left += [Span(f"{number:,}".replace(",", " "), "text"), Span(f" {word}{'' if number == 1 else 's'}  ", "muted")]
