@@ -10,6 +10,7 @@ from typing import ClassVar
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.message import Message
+from textual.notifications import SeverityLevel
 from textual.reactive import reactive
 from textual.signal import Signal
 
@@ -25,6 +26,7 @@ from .shown import shown
 from .submission import Ask, Origin, Submission, how_to_ask, plan_all, refusal, sql_of, title_of
 from .widgets.command_log import KEPT, CommandLog, LogEntry, State
 from .widgets.confirm import ConfirmDialog, FailureDialog, QuestionDialog
+from .widgets.signs import only_ascii, text_in_ascii
 from .widgets.toast import notice_of
 
 
@@ -184,6 +186,34 @@ class CommandFlow(App[object]):
                 self._start(submission, executor)
 
         self.push_screen(ConfirmDialog(submission, ask, rehearsal=rehearsal, production=production), answered)
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """A toast; what it says is never markup, for it may hold a name."""
+        if only_ascii(self):
+            message, title = text_in_ascii(message), text_in_ascii(title)
+        super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
+
+    def leave(self) -> None:
+        """Ends the program; asks first while a command is under way."""
+        if not self.running_commands:
+            self.exit()
+            return
+
+        def answered(wanted: bool | None) -> None:
+            if wanted:
+                self.exit()
+
+        many = "A command is" if self.running_commands == 1 else f"{self.running_commands} commands are"
+        question = f"{many} still under way. Leaving cancels what has not been committed."
+        self.push_screen(QuestionDialog("leave", question, "Leave", self.current_source), answered)
 
     # Keys.
 

@@ -16,6 +16,7 @@ from ..format import fit
 from ..shown import shown
 from .confirm import MARKS
 from .dialog import Dialog, paragraph
+from .signs import in_ascii, only_ascii
 
 RISK_WORDS: dict[Risk, str] = {
     Risk.LOOK: "looks",
@@ -44,6 +45,12 @@ class MenuList(OptionList, can_focus=True):
         &:nocolor > .option-list--option-highlighted { text-style: reverse; }
     }
     """
+
+    def on_mount(self) -> None:
+        if only_ascii(self.app):
+            for index, option in enumerate(self.options):
+                if isinstance(option.prompt, Content):
+                    self.replace_option_prompt_at_index(index, in_ascii(option.prompt))
 
     BINDINGS = [("j", "cursor_down"), ("k", "cursor_up"), ("g", "first"), ("G", "last")]  # noqa: RUF012
 

@@ -16,6 +16,7 @@ from textual.widgets import Static
 from ...engine.language.model import Outcome
 from ..shown import shown
 from ..submission import Origin
+from .signs import SignText
 from .toast import rows_and_time, way_back
 
 KEPT = 200
@@ -88,7 +89,7 @@ class CommandLog(VerticalScroll, can_focus=False):
         self._wanted: bool | None = None
 
     def compose(self) -> ComposeResult:
-        yield Static(markup=False, id="command-log-text")
+        yield SignText(id="command-log-text")
 
     def on_mount(self) -> None:
         self._keeper.log_changed.subscribe(self, self._show)

@@ -205,6 +205,7 @@ class FailureDialog(Dialog[None]):
     DEFAULT_CSS = """
     FailureDialog {
         & #dialog { border: round $error; border-title-color: $text-error; }
+        &.-ascii #dialog { border: ascii $error; }
     }
     """
 

@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
 from ..shown import shown
+from .signs import SignText, in_ascii, only_ascii
 
 Answer = TypeVar("Answer")
 
@@ -40,6 +41,8 @@ class Dialog(ModalScreen[Answer]):
             padding: 0 1;
         }
         &.-production #dialog { border: round $error; border-subtitle-color: $text-error; }
+        &.-ascii #dialog { border: ascii $border; }
+        &.-ascii.-production #dialog { border: ascii $error; }
         & #dialog-body {
             height: auto;
             scrollbar-size-vertical: 1;
@@ -109,6 +112,13 @@ class Dialog(ModalScreen[Answer]):
         yield button("Close", "esc", "cancel")
 
     def on_mount(self) -> None:
+        if only_ascii(self.app):
+            self.add_class("-ascii")
+            frame = self.query_one("#dialog", Vertical)
+            frame.border_title = in_ascii(_border_text(self._heading))
+            frame.border_subtitle = in_ascii(_border_text(self._subheading)) if self._subheading else None
+            for one in self.query(Button):
+                one.label = in_ascii(Content(str(one.label)))
         self._fit()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -150,12 +160,12 @@ def button(label: str, key: str, action: str, *, widget_id: str | None = None) -
 def paragraph(content: Content | str, *, widget_id: str | None = None, classes: str | None = None) -> Static:
     """Text in a dialog, wrapped, never read as markup."""
     text = Content(content) if isinstance(content, str) else content
-    return Static(text, id=widget_id, classes=classes, markup=False)
+    return SignText(text, id=widget_id, classes=classes)
 
 
 def marked(glyph: str, style: str, content: Content | str, *, widget_id: str | None = None) -> Horizontal:
     """A paragraph behind a glyph; lines that wrap stay indented."""
-    sign = Static(Content.styled(glyph, style), classes="dialog-sign", markup=False)
+    sign = SignText(Content.styled(glyph, style), classes="dialog-sign")
     return Horizontal(sign, paragraph(content, classes="dialog-marked"), id=widget_id, classes="dialog-paragraph")
 
 

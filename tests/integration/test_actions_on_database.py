@@ -244,6 +244,20 @@ async def test_a_lock_that_is_held_ends_in_a_dialog_with_the_sqlstate(pgq_databa
         assert console.paused("orders")
 
 
+async def test_leaving_asks_while_a_command_is_under_way(pgq_database: str) -> None:
+    async with opened(pgq_database, "orders") as console:
+        with psycopg.connect(pgq_database) as other:
+            other.execute("select 1 from pgq.queue where queue_name = 'orders' for update")
+            await console.pilot.press("t")
+            await console.until(lambda: console.app.running_commands == 1, "nothing runs")
+            console.app.leave()
+            await console.dialog(QuestionDialog)
+            await console.pilot.press("escape")
+            await console.dialog(FailureDialog)
+        assert console.app.running_commands == 0
+        assert console.app.is_running
+
+
 async def test_a_backend_that_is_terminated_fails_one_command_and_not_the_next(pgq_database: str) -> None:
     async with opened(pgq_database, "orders") as console:
         with psycopg.connect(pgq_database) as other:

@@ -65,10 +65,10 @@ class PreparedExecutor:
 class Still(SkyConsole):
     """The console with one picture, in which nothing moves."""
 
-    def __init__(self, *, production: bool = False, queues: int = 14) -> None:
+    def __init__(self, *, production: bool = False, queues: int = 14, ascii_only: bool = False) -> None:
         clock = StillClock()
         source = SampleSource(7, clock, queues=queues, name="prod-main" if production else "shop")
-        super().__init__([source], clock=clock, autostart=False)
+        super().__init__([source], clock=clock, autostart=False, ascii_only=ascii_only)
         self.production = production
         self.still: Picture = asyncio.run(_story(source, clock))
 
@@ -310,6 +310,22 @@ async def test_every_dialog_keeps_its_buttons_in_sight(size: tuple[int, int]) ->
             row = app.screen.query_one("#dialog-buttons").region
             for button in app.screen.query("#dialog-buttons Button"):
                 assert row.contains_region(button.region), (opener, button)
+
+
+@pytest.mark.parametrize("opener", ["3 X", "a", "question_mark"])
+async def test_with_ascii_signs_a_dialog_draws_only_ascii(opener: str) -> None:
+    app = await asyncio.to_thread(Still, production=True, ascii_only=True)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await app.show(pilot, *opener.split())
+        await pilot.pause()
+        frame = app.screen.query_one("#dialog").region
+        lines = [strip.crop(frame.x, frame.right).text for strip in app.screen._compositor.render_strips()]
+        drawn = "".join(lines[frame.y : frame.bottom])
+        assert "Close" in drawn or "Cancel" in drawn
+        scrollbar = "▁▂▃▄▅▆▇"  # Textual's own, which has no ASCII form
+        assert not [sign for sign in drawn if not sign.isascii() and not sign.isalpha() and sign not in scrollbar], (
+            drawn
+        )
 
 
 async def test_a_long_name_stands_whole_in_its_dialog() -> None:
