@@ -63,8 +63,9 @@ class LineFormatter(logging.Formatter):
 
 
 def message_of(record: logging.LogRecord) -> str:
-    """The message with its traceback, if any; control characters become `?`, further lines begin with a tab."""
-    message = record.getMessage()
+    """`[DATABASE] ` if it is of one, message, traceback; control characters become `?`, lines after it get a tab."""
+    database = getattr(record, "database", None)
+    message = record.getMessage() if database is None else f"[{database}] {record.getMessage()}"
     if record.exc_info:
         message = f"{message}\n{logging.Formatter().formatException(record.exc_info)}"
     return message.rstrip("\n").translate(_CONTROL).replace("\n", "\n\t")

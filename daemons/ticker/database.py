@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
 
 import psycopg
 from psycopg import AsyncConnection
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 
 from ...engine.clock import Clock
 from ...engine.errors import UnreachableError
-from ...engine.postgres.connect import Backoff, connect
-from ...engine.postgres.sql import queries
+from ...engine.postgres.connect import Backoff
 from ...engine.queue import maintenance, ticks
 from ...engine.queue.ticks import Look, Pace
 from ..log import NOISE
 from . import metrics
+from .audit import Audit
 from .chores import Chores, sentence
 from .config import TickerConfig
 from .penalties import Penalties
 from .record import DatabaseRecord, State
+from .session import Ears, quietly, read_facts, session, wait
 from .slots import Slots, Turn
-
-_SQL = queries("ticker/ticks.sql")
-
-APPLICATION = "skyconsole-ticker"
 
 SPARE_PERIOD = 1.0
 """Seconds between a hot spare's tries for the guard."""
@@ -44,8 +40,14 @@ GROUP = 50
 FRESH_RECHECK = 1.0
 """A database that appeared while we ran is checked for PgQ after this many seconds, then ever more seldom."""
 
+LOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled, psycopg.errors.InternalError_)
+"""What a look fails with when somebody drops a queue."""
+
 AUTO_SHARE = 4
 """Without max_connections the ticker takes a quarter of the server's."""
+
+
+Check = Callable[[AsyncConnection[TupleRow]], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -69,14 +71,6 @@ class Shared:
             event.set()
 
 
-class _Prefix(logging.LoggerAdapter[logging.Logger]):
-    """Puts the database's name before each message."""
-
-    def process(self, msg: object, kwargs: Any) -> tuple[object, Any]:
-        name = str((self.extra or {})["database"]).replace("%", "%%")
-        return f"[{name}] {msg}", kwargs
-
-
 class DatabaseTicker:
     """Ticks one database until told to stop. All its state a person may want is in its record."""
 
@@ -85,7 +79,7 @@ class DatabaseTicker:
         self.config = config
         self._shared = shared
         self._clock = shared.clock
-        self._log = _Prefix(shared.log, {"database": name})
+        self._log = logging.LoggerAdapter(shared.log, {"database": name})
         self._wake = asyncio.Event()
         self._backoff = Backoff()
         self._recheck = FRESH_RECHECK if fresh else config.check_period
@@ -93,8 +87,7 @@ class DatabaseTicker:
         self._released_until = float("-inf")
         self._chores = Chores(self.record, self._worker, self._clock, self._log)
         self._penalties = Penalties(self.record, self._clock, self._log)
-        self._made: dict[int, int] = {}
-        self._noticed: dict[str, float] = {}
+        self._audit = Audit(self.record, self._log)
         self._schedule = {"retry": float("-inf"), "maintenance": float("-inf"), "audit": float("-inf")}
 
     def wake(self) -> None:
@@ -160,80 +153,56 @@ class DatabaseTicker:
 
     @asynccontextmanager
     async def _session(self, statement_timeout: float) -> AsyncIterator[AsyncConnection[TupleRow]]:
-        connection = await connect(conninfo(self.config, self.record.name), application_name=APPLICATION)
-        try:
-            connection.add_notice_handler(self._on_notice)
-            await connection.execute(
-                _SQL["prepare_session"],
-                {
-                    "lock_timeout": str(round(self.config.lock_timeout * 1000)),
-                    "statement_timeout": str(round(statement_timeout * 1000)),
-                },
-            )
+        async with session(self.config, self.record.name, statement_timeout) as connection:
+            warn, tell = partial(self._log.warning, "server: %s"), partial(self._log.debug, "server: %s")
+            connection.add_notice_handler(quietly(warn, tell, self._clock.monotonic))
             yield connection
-        finally:
-            await connection.close()
 
     @asynccontextmanager
     async def _worker(self) -> AsyncIterator[AsyncConnection[TupleRow]]:
         async with self._shared.workers, self._session(self.config.operation_timeout) as connection:
             yield connection
 
-    def _on_notice(self, notice: psycopg.errors.Diagnostic) -> None:
-        text = notice.message_primary or ""
-        if notice.severity_nonlocalized != "WARNING":
-            self._log.debug("server: %s", text)
-            return
-        kind, now = "".join(c for c in text if not c.isdigit()), self._clock.monotonic()
-        if now - self._noticed.get(kind, float("-inf")) > 60.0:
-            self._noticed[kind] = now
-            self._log.warning("server: %s", text)
-
     async def _serve(self, connection: AsyncConnection[TupleRow], turn: Turn) -> float:
         """What is done on a fresh connection; returns the seconds to wait before the next one."""
-        cursor = await connection.execute(_SQL["probe"])
-        facts = await cursor.fetchone()
-        if facts is None:
-            raise psycopg.DatabaseError("The server told nothing of itself.")
-        in_recovery, has_schema, has_version, has_maintenance, most = facts
-        self._backoff.reset()
+        facts = await read_facts(connection)
         if self.config.max_connections == 0:
-            self._shared.slots.limit = max(10, most // AUTO_SHARE)
-        if in_recovery:
+            self._shared.slots.limit = max(10, facts.max_connections // AUTO_SHARE)
+        if facts.in_recovery:
             self._enter(State.STANDBY)
             self._shared.suspect_standby()
             return 60.0
-        if not has_schema:
-            self.record.end_failing()
+        if not facts.has_pgq:
+            self._succeed()
             if self._enter(State.NO_PGQ):
                 self._log.debug("no pgq here")
             self._recheck, pause = min(self._recheck * 2, self.config.check_period), self._recheck
             return pause
-        version = await self._version(connection) if has_version else ""
-        if problem := version_problem(version, has_maintenance):
-            if self._enter(State.BAD_VERSION, problem):
-                self._log.warning("%s, ignoring", problem)
+        if facts.problem:
+            self._succeed()
+            if self._enter(State.BAD_VERSION, facts.problem):
+                self._log.warning("%s, ignoring", facts.problem)
             return self.config.check_period
-        if self.record.pgq_version != version:
-            self._log.info("pgq version ok: %s", version)
-        self.record.pgq_version = version
-        if not await self._guarded(connection, turn):
+        if self.record.pgq_version != facts.version:
+            self._log.info("pgq version ok: %s", facts.version)
+        self.record.pgq_version = facts.version
+        ears = Ears(connection, self._wake)
+        if not await self._guarded(connection, ears, turn):
             return self.config.ticker_period
-        return await self._tick_on(connection, turn)
+        return await self._tick_on(connection, ears, turn)
 
-    async def _version(self, connection: AsyncConnection[TupleRow]) -> str:
-        cursor = await connection.execute(_SQL["version"])
-        row = await cursor.fetchone()
-        return str(row[0] or "") if row else ""
+    def _succeed(self) -> None:
+        self._backoff.reset()
+        self.record.end_failing()
 
-    async def _guarded(self, connection: AsyncConnection[TupleRow], turn: Turn) -> bool:
+    async def _guarded(self, connection: AsyncConnection[TupleRow], ears: Ears, turn: Turn) -> bool:
         """Become the only ticker of the database, however long it takes; False: we were told to leave first."""
         while not await ticks.try_guard(connection):
             holder = await ticks.guard_holder(connection)
-            self.record.end_failing()
+            self._succeed()
             if self._enter(State.SPARE, f"ticked by {holder}"):
                 self._log.info("hot spare: this database is ticked by %s", holder)
-            await self._rest(connection, SPARE_PERIOD)
+            await ears.rest(SPARE_PERIOD)
             if self._leaves(turn):
                 return False
         return True
@@ -249,15 +218,23 @@ class DatabaseTicker:
             or turn.should_leave()
         )
 
-    async def _tick_on(self, connection: AsyncConnection[TupleRow], turn: Turn) -> float:
+    async def _tick_on(self, connection: AsyncConnection[TupleRow], ears: Ears, turn: Turn) -> float:
         """Look and tick until the connection must be given up; returns the seconds to wait before the next one."""
-        await connection.execute(_SQL["listen"])
+        await ears.listen()
         born = self._clock.monotonic()
         pace = Pace(self.config.ticker_period, max(self.config.ticker_min_period, 0.001))
+        seen: Look | None = None
+        seen_at = born
         while True:
             pace = replace(pace, period=self.config.ticker_period, min_period=max(self.config.ticker_min_period, 0.001))
             started = self._clock.monotonic()
-            look = await self._look(connection)
+            look = None
+            if seen is not None and started - seen_at < seen.lasts and await self._is_unchanged(connection, seen):
+                pace = pace.glanced(self._clock.monotonic() - started)
+                self._noted_look()
+            else:
+                seen, seen_at = await self._look(connection), started
+                look = seen
             if look is not None:
                 looked = self._clock.monotonic()
                 pace = pace.after(look, looked, looked - started)
@@ -272,8 +249,10 @@ class DatabaseTicker:
                 return self.config.ticker_period if turn.leaving else 0.0
             more = look is not None and len(look.due) > look.waiting + GROUP
             self.record.distance = 0.0 if more else pace.distance(now)
-            if await self._rest(connection, started + self.record.distance - now):
+            if await ears.rest(started + self.record.distance - now):
+                # However many notify: the least distance is kept.
                 pace = pace.woken(self._clock.monotonic())
+                await asyncio.sleep(max(0.0, started + pace.least - self._clock.monotonic()))
 
     def _leaves_ticking(self, turn: Turn, pace: Pace, now: float, born: float) -> bool:
         if self._reconnect or self._shared.stop.is_set() or not self._shared.primary.is_set():
@@ -282,11 +261,22 @@ class DatabaseTicker:
             return True
         return (pace.quiet(now) > 1.0 or now - born > 2.0) and turn.should_leave()
 
+    async def _is_unchanged(self, connection: AsyncConnection[TupleRow], seen: Look) -> bool:
+        """Whether no event came in since a look that left nothing undone."""
+        if len(seen.due) > GROUP:
+            return False
+        try:
+            return await ticks.glance(connection, self._penalties.set_aside()) == seen.mark
+        except LOCKED:
+            if connection.closed:
+                raise
+            return False
+
     async def _look(self, connection: AsyncConnection[TupleRow]) -> Look | None:
         """A look without the queues that are set aside; None: it failed because of a lock, and knows which now."""
         try:
             return await ticks.look(connection, self._penalties.set_aside())
-        except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled, psycopg.errors.InternalError_) as error:
+        except LOCKED as error:
             if connection.closed:
                 raise
             locked = await ticks.locked_queues(connection)
@@ -299,11 +289,14 @@ class DatabaseTicker:
     def _note(self, look: Look, cost: float) -> None:
         record = self.record
         record.queues, record.look_seconds = look.queues, cost
-        record.end_failing()
-        record.looks += 1
-        record.passes += 1
+        self._succeed()
+        self._noted_look()
         if self._enter(State.TICKING):
             self._log.debug("ticking %d queues", look.queues)
+
+    def _noted_look(self) -> None:
+        self.record.looks += 1
+        self.record.passes += 1
 
     async def _tick_due(self, connection: AsyncConnection[TupleRow], look: Look) -> None:
         started = self._clock.monotonic()
@@ -315,12 +308,9 @@ class DatabaseTicker:
             try:
                 self._ticked(await ticks.tick(connection, group))
                 self._penalties.forgive(group)
-            except psycopg.Error as error:
+            except psycopg.Error:
                 if connection.closed:
                     raise
-                if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
-                    self._shared.suspect_standby()
-                    return
                 await self._tick_singly(connection, group)
         if groups:
             self.record.tick_seconds = self._clock.monotonic() - started
@@ -336,8 +326,8 @@ class DatabaseTicker:
                 self._penalties.fail(queue, sentence(error))
 
     def _ticked(self, made: tuple[ticks.Tick, ...]) -> None:
+        self._audit.made(made)
         for tick in made:
-            self._made[tick.queue_id] = tick.tick_id
             self._log.log(NOISE, "queue %d: tick %d", tick.queue_id, tick.tick_id)
         if made:
             self.record.ticks += len(made)
@@ -349,7 +339,7 @@ class DatabaseTicker:
         if self._is_time("maintenance", self.config.maint_period):
             await self._check(connection, "pgq.maint_operations", self._check_maintenance)
         if self._is_time("audit", AUDIT_PERIOD):
-            await self._check(connection, "audit", self._audit)
+            await self._check(connection, "audit", self._check_others)
 
     def _is_time(self, what: str, period: float) -> bool:
         now = self._clock.monotonic()
@@ -358,7 +348,7 @@ class DatabaseTicker:
         self._schedule[what] = now
         return True
 
-    async def _check(self, connection: AsyncConnection[TupleRow], what: str, check: Any) -> None:
+    async def _check(self, connection: AsyncConnection[TupleRow], what: str, check: Check) -> None:
         try:
             await check(connection)
         except psycopg.Error as error:
@@ -380,72 +370,11 @@ class DatabaseTicker:
             self.record.cycles += 1
             self.record.held = ()
 
-    async def _audit(self, connection: AsyncConnection[TupleRow]) -> None:
-        """Look for ticks that are not ours, and read what Prometheus is told."""
-        newest = await ticks.newest_ticks(connection)
-        foreign = [q for q, tick_id in newest.items() if tick_id > self._made.get(q.queue_id, tick_id)]
-        sessions = await ticks.ticker_sessions(connection)
-        told = ""
-        if foreign or sessions:
-            backends = ", ".join(f"{pid} {application}".strip() for pid, application in sessions) or "not visible to us"
-            told = f"another ticker works here without the guard, perhaps pgqd (backends: {backends})"
-            if foreign:
-                told += f"; queue {foreign[0].name} has a tick that is not ours"
-            if not self.record.foreign:
-                self._log.warning("%s", told)
-        self.record.foreign = told
-        self._made = {q.queue_id: tick_id for q, tick_id in newest.items()}
+    async def _check_others(self, connection: AsyncConnection[TupleRow]) -> None:
+        await self._audit.look(connection)
         if self.config.metrics_file is not None:
             await metrics.read(connection, self.record)
 
     async def _pause(self, seconds: float) -> None:
         if not self._shared.stop.is_set():
-            await _wait(self._wake, seconds)
-            self._wake.clear()
-
-    async def _rest(self, connection: AsyncConnection[TupleRow], seconds: float) -> bool:
-        """Wait, but no longer than until the server says something; True: it was a NOTIFY for us.
-
-        A session that the server ends is noticed at once. Raises psycopg.OperationalError then.
-        """
-        if seconds <= 0:
-            await asyncio.sleep(0)
-            return False
-        loop = asyncio.get_running_loop()
-        descriptor = connection.fileno()
-        loop.add_reader(descriptor, self._wake.set)
-        try:
-            await _wait(self._wake, seconds)
-        finally:
-            loop.remove_reader(descriptor)
-        self._wake.clear()
-        connection.pgconn.consume_input()
-        told = False
-        while connection.pgconn.notifies() is not None:
-            told = True
-        return told
-
-
-def conninfo(config: TickerConfig, database: str) -> str:
-    """The connection string of one database; what base_connstr says of keepalives and hosts wins."""
-    defaults = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
-    given = {k: str(v) for k, v in conninfo_to_dict(config.base_connstr).items() if v is not None}
-    return make_conninfo("", **{**defaults, **given, "dbname": database})
-
-
-def version_problem(version: str, has_maintenance: bool) -> str:
-    """Why this version of PgQ is not ticked, in words; empty: it is."""
-    major = version.partition(".")[0]
-    if not major.isdigit() or int(major) < 3:
-        return f"bad pgq version: {version or 'none'}"
-    if not has_maintenance:
-        return f"pgq version {version} is too old: 3.1 or newer is needed, as it lacks pgq.maint_operations"
-    return ""
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return
+            await wait(self._wake, seconds)

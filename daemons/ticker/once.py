@@ -9,15 +9,11 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
 from ...engine.errors import ExitCode, UnreachableError
-from ...engine.postgres.connect import connect
-from ...engine.postgres.sql import queries
 from ...engine.queue import maintenance, ticks
 from .chores import MOST_RETRY_CALLS, in_hours, sentence
 from .config import TickerConfig
-from .database import APPLICATION, conninfo, version_problem
 from .server import list_databases
-
-_SQL = queries("ticker/ticks.sql")
+from .session import read_facts, session
 
 Say = Callable[[str], None]
 
@@ -34,8 +30,7 @@ async def run_once(config: TickerConfig, *, dry_run: bool, hour: int, say: Say) 
         if name in chosen.never:
             continue
         try:
-            connection = await connect(conninfo(config, name), application_name=APPLICATION)
-            async with connection:
+            async with session(config.of(name), name, config.operation_timeout) as connection:
                 await _visit(connection, config.of(name), dry_run, hour, lambda line, name=name: say(f"{name}: {line}"))  # type: ignore[misc]
         except (UnreachableError, psycopg.Error) as error:
             say(f"{name}: error: {sentence(error)}")
@@ -46,20 +41,12 @@ async def run_once(config: TickerConfig, *, dry_run: bool, hour: int, say: Say) 
 async def _visit(
     connection: AsyncConnection[TupleRow], config: TickerConfig, dry_run: bool, hour: int, say: Say
 ) -> None:
-    await connection.execute(
-        _SQL["prepare_session"],
-        {
-            "lock_timeout": str(round(config.lock_timeout * 1000)),
-            "statement_timeout": str(round(config.operation_timeout * 1000)),
-        },
-    )
-    facts = await (await connection.execute(_SQL["probe"])).fetchone()
-    if facts is None or facts[0] or not facts[1]:
-        say("is a standby" if facts and facts[0] else "no pgq here")
+    facts = await read_facts(connection)
+    if facts.in_recovery or not facts.has_pgq:
+        say("is a standby" if facts.in_recovery else "no pgq here")
         return
-    row = await (await connection.execute(_SQL["version"])).fetchone() if facts[2] else None
-    if problem := version_problem(str(row[0] or "") if row else "", facts[3]):
-        say(problem)
+    if facts.problem:
+        say(facts.problem)
         return
     if not dry_run and not await ticks.try_guard(connection):
         say(f"left alone: it is ticked by {await ticks.guard_holder(connection)}")

@@ -16,8 +16,9 @@ from ...engine.postgres.sql import queries
 from . import metrics
 from .chores import sentence
 from .config import TickerConfig
-from .database import APPLICATION, AUTO_SHARE, DatabaseTicker, Shared, conninfo
+from .database import AUTO_SHARE, DatabaseTicker, Shared
 from .record import DatabaseRecord, State, is_unhealthy
+from .session import APPLICATION, conninfo
 from .slots import Slots
 
 _SQL = queries("ticker/databases.sql")
@@ -44,6 +45,7 @@ class Ticker:
         self._ending: set[asyncio.Task[None]] = set()
         self._listed = False
         self._list_error = ""
+        self._list_failed_at: float | None = None
         self._wake = asyncio.Event()
         self._shared = Shared(
             self._clock,
@@ -72,6 +74,7 @@ class Ticker:
         try:
             await asyncio.wait({*loops, stopping}, return_when=asyncio.FIRST_COMPLETED)
             self._shared.stop.set()
+            self._shared.slots.limit = max(len(self._tickers), self._shared.slots.limit)
             for ticker in self._tickers.values():
                 ticker.wake()
             self._wake.set()
@@ -111,12 +114,15 @@ class Ticker:
         now = self._clock.monotonic()
         failing = [r.name for r in self.records if is_unhealthy(r, now, self._config.unhealthy_after)]
         return {
-            "healthy": not failing and not self._list_error,
+            "healthy": not failing and not self._list_fails(now),
             "failing": failing,
             "error": self._list_error,
             "standby": not self._shared.primary.is_set(),
             "databases": [record.as_json() for record in self.records],
         }
+
+    def _list_fails(self, now: float) -> bool:
+        return self._list_failed_at is not None and now - self._list_failed_at > self._config.unhealthy_after
 
     def summary(self) -> str:
         """One line: how many databases are in which state."""
@@ -148,9 +154,10 @@ class Ticker:
                 if self._list_error != sentence(error):
                     self._log.error("the list of databases cannot be read: %s", sentence(error))
                 self._list_error = sentence(error)
+                self._list_failed_at = self._list_failed_at or self._clock.monotonic()
             else:
                 backoff.reset()
-                self._list_error = ""
+                self._list_error, self._list_failed_at = "", None
                 self._register(names, fresh=self._listed)
                 self._listed = True
             if first:
@@ -214,7 +221,7 @@ class Ticker:
             try:
                 await ticker.run()
             except Exception as error:
-                self._log.critical("[%s] an error of the program", name.replace("%", "%%"), exc_info=True)
+                self._log.critical("[%s] an error of the program", name, exc_info=True)
                 ticker.record.begin_failing(self._clock)
                 ticker.record.enter(State.ERROR, self._clock.now(), f"an error of the program: {error!r}")
                 await asyncio.sleep(10.0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import cast
 
 import psycopg
 from psycopg import AsyncConnection
@@ -25,6 +27,9 @@ QUIET_SHARE = 8
 
 COST_SHARE = 10
 """Looks take at most one tenth of the time."""
+
+MOST_IDLE_DELAY = 1.0
+"""Seconds by which an idle tick may be late."""
 
 GAP_SHARE = 10
 """A queue that needs a tick every t seconds is looked at every t / 10 seconds."""
@@ -64,6 +69,20 @@ class Look:
     """Seconds between two ticks of the most eager queue with new events, at its present rate; None: there is none."""
     next_due: float | None
     """Seconds until the first queue with new events that is not due yet becomes due; None: there is none."""
+    idle_gap: float | None = None
+    """Seconds between two idle ticks of the queue that gets them most often; None: there are no queues."""
+    mark: Decimal | None = None
+    """The sum of the queues' event sequences; None: there are no queues."""
+
+    @property
+    def lasts(self) -> float:
+        """Seconds for which nothing but new events can make a queue due that a person would miss.
+
+        An idle tick may be late by a tenth of its distance, and by a second at most.
+        """
+        if self.expected_gap is not None:
+            return 0.0
+        return MOST_IDLE_DELAY if self.idle_gap is None else min(MOST_IDLE_DELAY, self.idle_gap / GAP_SHARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,26 +105,33 @@ class Pace:
 
     def after(self, look: Look, now: float, cost: float) -> Pace:
         """The pace after a look that ended at the monotonic time `now` and took `cost` seconds."""
-        smoothed = cost if self.cost == 0.0 else self.cost + (cost - self.cost) / 8
-        pace = replace(self, next_due=look.next_due, cost=smoothed)
+        pace = replace(self.glanced(cost), next_due=look.next_due)
         if look.expected_gap is not None and look.expected_gap < self.period:
             return replace(pace, eager_gap=look.expected_gap, active_at=now)
         return pace
+
+    def glanced(self, cost: float) -> Pace:
+        """The pace after a glance that found nothing new and took `cost` seconds."""
+        return replace(self, cost=cost if self.cost == 0.0 else self.cost + (cost - self.cost) / 8)
 
     def woken(self, now: float) -> Pace:
         """The pace after somebody told us that events are there."""
         return replace(self, eager_gap=self.eager_gap or 0.0, active_at=now)
 
+    @property
+    def least(self) -> float:
+        """Seconds that lie between the beginnings of two looks at least."""
+        return min(max(self.min_period, COST_SHARE * self.cost), max(self.period, self.min_period))
+
     def distance(self, now: float) -> float:
         """Seconds from the beginning of the latest look to the beginning of the next."""
-        least = max(self.min_period, COST_SHARE * self.cost)
         most = max(self.period, self.min_period)
         wanted = most
         if self.eager_gap is not None:
             wanted = min(wanted, max(self.eager_gap / GAP_SHARE, (now - self.active_at) / QUIET_SHARE))
         if self.next_due is not None:
             wanted = min(wanted, self.next_due + 0.001)
-        return min(most, max(least, wanted))
+        return min(most, max(self.least, wanted))
 
     def quiet(self, now: float) -> float:
         """Seconds since an eager queue had new events; infinite when none ever had."""
@@ -131,9 +157,14 @@ async def guard_holder(connection: AsyncConnection[TupleRow]) -> str:
 async def look(connection: AsyncConnection[TupleRow], excluded: Collection[int] = ()) -> Look:
     """Which queues are due now; reads only, and takes no transaction id. Raises psycopg.Error."""
     row = await _one(connection, "look", {"excluded": list(excluded)})
-    queues, ids, names, waiting, expected_gap, next_due = row
+    queues, mark, ids, names, waiting, expected_gap, next_due, idle_gap = row
     due = tuple(QueueRef(queue_id, name) for queue_id, name in zip(ids or (), names or (), strict=True))
-    return Look(queues, due, waiting, expected_gap, next_due)
+    return Look(queues, due, waiting, expected_gap, next_due, idle_gap, mark)
+
+
+async def glance(connection: AsyncConnection[TupleRow], excluded: Collection[int] = ()) -> Decimal | None:
+    """The `mark` that a look would find now, for two thirds of its price. Raises psycopg.Error."""
+    return cast("Decimal | None", (await _one(connection, "glance", {"excluded": list(excluded)}))[0])
 
 
 async def tick(connection: AsyncConnection[TupleRow], due: Sequence[QueueRef]) -> tuple[Tick, ...]:

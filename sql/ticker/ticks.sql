@@ -1,6 +1,7 @@
 -- name: prepare_session
 select
     pg_catalog.set_config('default_transaction_isolation', 'read committed', false),
+    pg_catalog.set_config('default_transaction_read_only', 'off', false),
     pg_catalog.set_config('lock_timeout', %(lock_timeout)s, false),
     pg_catalog.set_config('statement_timeout', %(statement_timeout)s, false),
     pg_catalog.set_config('jit', 'off', false)
@@ -47,12 +48,18 @@ with newest as materialized (
         q.queue_ticker_max_lag as max_lag,
         q.queue_ticker_idle_period as idle_period,
         t.tick_id,
-        coalesce(
-            pg_catalog.pg_sequence_last_value(pg_catalog.to_regclass(q.queue_event_seq)::oid), 1
-        ) - t.tick_event_seq as new,
+        s.event_seq,
+        s.event_seq - t.tick_event_seq as new,
         pg_catalog.now() - t.tick_time as lag,
         t.tick_time - p.tick_time as prevlag
     from pgq.queue as q
+    cross join lateral (
+        -- offset 0: the sequence is read once a queue, not once for each place the value is used in.
+        select coalesce(
+            pg_catalog.pg_sequence_last_value(pg_catalog.to_regclass(q.queue_event_seq)::oid), 1
+        ) as event_seq
+        offset 0
+    ) as s
     left join lateral (
         select k.tick_id, k.tick_time, k.tick_event_seq
         from pgq.tick as k
@@ -77,9 +84,11 @@ decided as (
         n.queue_id,
         n.queue_name,
         n.tick_id,
+        n.event_seq,
         n.new,
         n.lag,
         n.max_count,
+        greatest(n.max_lag / 2, least(2 * n.prevlag, n.idle_period)) as idle_gap,
         extract(epoch from n.max_lag)::float8 as max_lag_seconds,
         greatest(extract(epoch from n.lag)::float8, 0) as lag_seconds,
         case
@@ -92,6 +101,7 @@ decided as (
 )
 select
     count(*) as queues,
+    sum(d.event_seq) as mark,
     array_agg(d.queue_id order by d.new > 0 desc, d.lag desc) filter (where d.due) as due_ids,
     array_agg(d.queue_name order by d.new > 0 desc, d.lag desc) filter (where d.due) as due_names,
     count(*) filter (where d.due and d.new > 0) as waiting,
@@ -100,8 +110,20 @@ select
     ) filter (where d.new > 0) as expected_gap,
     min(
         least(d.max_lag_seconds - d.lag_seconds, (d.max_count - d.new) * d.lag_seconds / d.new)
-    ) filter (where d.new > 0 and not d.due) as next_due
+    ) filter (where d.new > 0 and not d.due) as next_due,
+    extract(epoch from min(d.idle_gap))::float8 as idle_gap
 from decided as d
+
+-- name: glance
+-- The sum of all event sequences: it is another one when an event came in since the last look.
+select
+    sum(
+        coalesce(pg_catalog.pg_sequence_last_value(pg_catalog.to_regclass(q.queue_event_seq)::oid), 1)
+    ) as mark
+from pgq.queue as q
+where not q.queue_external_ticker
+    and not q.queue_ticker_paused
+    and q.queue_id <> all (%(excluded)s::int[])
 
 -- name: locked_queues
 -- The queues whose event sequence somebody holds an exclusive lock on: a drop that has not ended yet.

@@ -95,3 +95,13 @@ print(handler.lost)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
     assert int(done.stdout) > 50
     assert (tmp_path / "l").stat().st_size == 1000
+
+
+def test_the_database_stands_in_brackets_whatever_its_name(log: DaemonLog, tmp_path: Path) -> None:
+    log.configure(Settings(tmp_path / "l"))
+    about = logging.LoggerAdapter(log.logger, {"database": "50%s [/x]\x07"})
+    about.info("no arguments")
+    about.info("one %s", "argument")
+    lines = (tmp_path / "l").read_text().splitlines()
+    assert [line.partition(" LOG ")[2] for line in lines] == ["[50%s [/x]?] no arguments", "[50%s [/x]?] one argument"]
+    log.close()

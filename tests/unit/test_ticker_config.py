@@ -9,7 +9,7 @@ from psycopg.conninfo import conninfo_to_dict
 from skyconsole.daemons.ini import ConfigError
 from skyconsole.daemons.ticker.chores import in_hours
 from skyconsole.daemons.ticker.config import DatabaseList, TickerConfig, database_list, hours, load, sample_ini
-from skyconsole.daemons.ticker.database import conninfo, version_problem
+from skyconsole.daemons.ticker.session import Facts, conninfo
 
 OF_A_DISTRIBUTION = """\
 [pgqd]
@@ -141,5 +141,5 @@ def test_the_database_name_wins_over_one_in_the_connection_string() -> None:
     ("version", "fine"), [("3.5", True), ("3.5.2", True), ("10.1", True), ("2.1.8", False), ("", False), ("x", False)]
 )
 def test_versions_from_three_on_are_ticked(version: str, fine: bool) -> None:
-    assert (version_problem(version, True) == "") is fine
-    assert version_problem(version, False)
+    assert (Facts(False, 100, True, version, has_maintenance=True).problem == "") is fine
+    assert Facts(False, 100, True, version, has_maintenance=False).problem

@@ -58,3 +58,13 @@ def test_the_distance_lies_between_the_two_periods(
 ) -> None:
     pace = Pace(period, min_period).after(Look(1, (), 0, gap, due), 0.0, cost)
     assert min_period <= pace.distance(quiet) <= max(period, min_period)
+
+
+@pytest.mark.parametrize(
+    ("expected_gap", "idle_gap", "lasts"),
+    [(None, 60.0, 1.0), (None, 2.0, 0.2), (None, 0.0, 0.0), (None, None, 1.0), (3.0, 60.0, 0.0)],
+)
+def test_a_look_lasts_until_an_idle_tick_would_be_missed(
+    expected_gap: float | None, idle_gap: float | None, lasts: float
+) -> None:
+    assert Look(1, (), 0, expected_gap, None, idle_gap).lasts == pytest.approx(lasts)
