@@ -1,4 +1,4 @@
-"""Draws a screen of the sample as a PNG: `python tests/look/portrait.py docs/queues.png [--size 140x40] [--keys 2,down]`.
+"""Draws a screen of the sample as a PNG: `python tests/look/portrait.py FILE [--size 140x40] [--keys 2,down]`.
 
 Needs cairosvg and the font Fira Code.
 """
