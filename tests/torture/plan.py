@@ -161,6 +161,12 @@ def faults(seed: int, seconds: float) -> tuple[PlannedFault, ...]:
     return tuple(sorted(planned, key=lambda fault: fault.at))
 
 
+def ring_sizes(seed: int) -> tuple[int, ...]:
+    """How many event tables each queue has: the usual three for one, any size that rotates for the others."""
+    rng = Random(f"{seed}/rings")
+    return (3, *(rng.choice((2, 2, 3, 4)) for _ in QUEUES[1:]))
+
+
 def retries_wanted(seed: int, consumer: str, key: str) -> int:
     """How often this consumer hands this event back before it accepts it: mostly never, at most twice."""
     return Random(f"{seed}/retry/{consumer}/{key}").choices((0, 1, 2), (90, 8, 2))[0]

@@ -17,7 +17,7 @@ from .consumer import Consumer
 from .faults import Faults, Killable
 from .history import History
 from .ledger import Ledger
-from .plan import QUEUES, ConsumerTemper, ProducerTemper, faults
+from .plan import QUEUES, ConsumerTemper, ProducerTemper, faults, ring_sizes
 from .producer import Producer
 from .session import Session, pause
 from .upkeep import MAINTENANCE_SECONDS, TICK_SECONDS, Loop, TickerProcess, maintain, tick
@@ -164,7 +164,9 @@ class _Run:
     async def _prepare(self) -> None:
         async with await psycopg.AsyncConnection.connect(self._dsn, autocommit=True) as connection:
             await connection.execute(_SCHEMA)
-            for queue in QUEUES:
+            for queue, tables in zip(QUEUES, ring_sizes(self._settings.seed), strict=True):
+                # A new queue takes the size of its ring from the column's default (spec/pgq.md 4.1).
+                await connection.execute(f"alter table pgq.queue alter queue_ntables set default {tables}")
                 await connection.execute("select pgq.create_queue(%s)", (queue,))
                 for name, value in _SETTINGS.items():
                     await connection.execute("select pgq.set_queue_config(%s, %s, %s)", (queue, name, value))

@@ -18,6 +18,7 @@ from .plan import (
     Subtransaction,
     faults,
     retries_wanted,
+    ring_sizes,
     transactions,
 )
 
@@ -58,6 +59,12 @@ def test_each_schedule_of_faults_kills_the_server_in_the_middle_and_the_ticker(s
     assert any(fault.fault is Fault.BACKEND for fault in planned)
     assert [fault.at for fault in planned] == sorted(fault.at for fault in planned)
     assert all(0 < fault.at < 60 for fault in planned)
+
+
+def test_one_queue_has_three_tables_and_the_others_from_two_to_four() -> None:
+    sizes = {ring_sizes(seed) for seed in range(50)}
+    assert sizes == {(3, 2), (3, 3), (3, 4)}
+    assert ring_sizes(5) == ring_sizes(5)
 
 
 def test_an_event_is_handed_back_at_most_twice_and_mostly_never() -> None:
