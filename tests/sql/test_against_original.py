@@ -81,7 +81,8 @@ class Calls:
             (15, "select pgq.next_batch(%s, %s)", (queue, consumer)),
             (5, "select batch_id, cur_tick_id, prev_tick_id, cur_tick_event_seq, prev_tick_event_seq"
              " from pgq.next_batch_custom(%s, %s, null, %s, null)", (queue, consumer, pick.choice([None, 0, 2, 9]))),
-            (15, "select ev_id, ev_retry, ev_type, ev_data from pgq.get_batch_events(%s) order by 1, 2, 3, 4", (batch,)),
+            (15, "select ev_id, ev_retry, ev_type, ev_data from pgq.get_batch_events(%s) order by 1, 2, 3, 4",
+             (batch,)),
             (3, "select ev_id, ev_data from pgq.get_batch_cursor(%s, 'cur', %s, 'ev_id > 3')",
              (batch, pick.randint(-1, 5))),
             (15, "select pgq.finish_batch(%s)", (batch,)),

@@ -59,15 +59,15 @@ def _use(dsn: str) -> list[str]:
             conn.execute("select pgq.maint_rotate_tables_step1('q')")
             conn.execute("select pgq.maint_rotate_tables_step2()")
             conn.execute("set role pgq_reader")
-            batch = conn.execute("select pgq.next_batch('q', 'c')").fetchone()
-            events = conn.execute("select ev_id, ev_data from pgq.get_batch_events(%s)", batch).fetchall()
+            ((batch,),) = conn.execute("select pgq.next_batch('q', 'c')").fetchall()
+            events = conn.execute("select ev_id, ev_data from pgq.get_batch_events(%s)", [batch]).fetchall()
             seen += [data for _, data in events]
             if number == 0:
-                conn.execute("select pgq.event_retry(%s, %s, 0)", [*batch, events[0][0]])
+                conn.execute("select pgq.event_retry(%s, %s, 0)", [batch, events[0][0]])
                 conn.execute("set role pgq_admin")
                 conn.execute("select pgq.maint_retry_events()")
                 conn.execute("set role pgq_reader")
-            conn.execute("select pgq.finish_batch(%s)", batch)
+            conn.execute("select pgq.finish_batch(%s)", [batch])
         conn.execute("set role pgq_admin")
         assert conn.execute("select pgq.drop_queue('q', true)").fetchone() == (1,)
     return seen
@@ -177,7 +177,7 @@ def test_an_older_installation_is_made_current(conn: psycopg.Connection[Any]) ->
 
 
 def test_the_version_is_one_that_tickers_accept(conn: psycopg.Connection[Any]) -> None:
-    version = conn.execute("select pgq.version()").fetchone()[0]
+    ((version,),) = conn.execute("select pgq.version()").fetchall()
     assert version == "3.5.0"
     assert int(version[0]) >= 3
 
@@ -211,7 +211,7 @@ def test_a_callers_operators_are_not_run_with_the_owners_rights(trapped: psycopg
 def test_without_their_own_search_path_they_would_be(trapped: psycopg.Connection[Any]) -> None:
     trapped.execute("select pgq.create_queue('q'), pgq.register_consumer('q', 'c')")
     trapped.execute("reset role")
-    (owner,) = trapped.execute("select current_user").fetchone()
+    ((owner,),) = trapped.execute("select current_user").fetchall()
     trapped.execute("alter function pgq.get_consumer_info(text, text) reset search_path")
     trapped.execute("set role pgq_admin")
     with pytest.raises(psycopg.errors.RaiseException, match=f"trapped as {owner}"):

@@ -18,9 +18,9 @@ LATE = "committed late"
 
 def _rotate_past_consumers(queue: Any) -> list[str]:
     """One whole rotation, and the consumer well past it; what the consumer was given meanwhile."""
-    seen = queue.tick_and_drain()
+    seen: list[str] = queue.tick_and_drain()
     assert queue.rotate(), "the rotation was held back"
-    return seen + queue.tick_and_drain() + queue.tick_and_drain()
+    return [*seen, *queue.tick_and_drain(), *queue.tick_and_drain()]
 
 
 def _deliver_rest(queue: Any) -> list[str]:
