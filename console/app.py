@@ -18,19 +18,19 @@ from ..engine.language.journal import Journal
 from ..engine.language.names import Names
 from ..engine.monitor.explain import Evidence, explain
 from ..engine.monitor.model import Phase, Problem
-from ..engine.monitor.picture import Change, ConsumerRow, Picture, QueueRow
+from ..engine.monitor.picture import ConsumerRow, Picture, QueueRow
 from ..engine.monitor.source import Source
 from ..engine.monitor.thresholds import Thresholds
 from ..engine.settings import Settings
 from .engine_thread import EngineThread
 from .format import period
 from .glyphs import ASCII, UNICODE
+from .navigation import Navigator
 from .performing import Opens
 from .polling import Readings
 from .prompt.history import History
 from .prompt.pane import PromptPane
 from .role_styles import RoleStyles, own_defaults
-from .running import CommandRunner
 from .screens.changes import ChangesScreen
 from .screens.consumers import ConsumersScreen
 from .screens.daemons import DaemonsScreen
@@ -43,7 +43,7 @@ from .view import Request, View, World, with_picture
 from .widgets.confirm import FailureDialog
 
 
-class SkyConsole(CommandRunner):
+class SkyConsole(Navigator):
     """The full-screen console on one or more sources."""
 
     TITLE = "skyconsole"
@@ -127,6 +127,7 @@ class SkyConsole(CommandRunner):
         self.clock = clock or SystemClock()
         self.started = self.clock.now()
         self.glyphs = ASCII if ascii_only or not _speaks_unicode() else UNICODE
+        self.set_class(self.glyphs is ASCII, "-ascii")
         self.engine = EngineThread()
         self.world = World()
         self.settings = chosen
@@ -138,7 +139,6 @@ class SkyConsole(CommandRunner):
         self._autostart = autostart
         self._request: Request | None = None
         self._last_key = -1e9
-        self._place_before = "overview"
         self._told: set[tuple[str, Problem]] = set()
         self._styles: tuple[str, RoleStyles] | None = None
 
@@ -163,21 +163,6 @@ class SkyConsole(CommandRunner):
 
     def source_named(self, name: str) -> Source | None:
         return self._sources.get(name)
-
-    @property
-    def table_screen(self) -> TableScreen | None:
-        """The topmost screen with a table, below any dialog."""
-        return next((screen for screen in reversed(self.screen_stack) if isinstance(screen, TableScreen)), None)
-
-    def selected_row(self) -> object | None:
-        """The row under the cursor of the active screen."""
-        screen = self.table_screen
-        return screen.table.row if screen is not None else None
-
-    def marked_rows(self) -> tuple[object, ...]:
-        """The marked rows of the active screen."""
-        screen = self.table_screen
-        return screen.table.marked if screen is not None else ()
 
     @property
     def seconds_since_key(self) -> float:
@@ -293,77 +278,9 @@ class SkyConsole(CommandRunner):
         self._request = screen.request
         self.readings.demand(screen.source, screen.NEEDS)
 
-    # Places
-
     def choose_source(self, name: str) -> None:
-        """Make this the source that the screens show."""
         if name in self._sources:
             self._current = name
-
-    def action_show_mode(self, mode: str) -> None:
-        if mode != self.current_mode:
-            self._place_before = self.current_mode
-            self.switch_mode(mode)
-        elif len(self.screen_stack) > 1 and isinstance(self.screen, TableScreen):
-            self.action_leave_screens(len(self.screen_stack) - 1)
-
-    def action_last_place(self) -> None:
-        self.action_show_mode(self._place_before)
-
-    def action_leave_screens(self, steps: int) -> None:
-        """Leave so many screens of this mode."""
-        for _ in range(min(steps, len(self.screen_stack) - 1)):
-            self.pop_screen()
-
-    def go_back(self) -> None:
-        if len(self.screen_stack) > 1:
-            self.pop_screen()
-
-    def action_leave(self) -> None:
-        """To the overview; from there, out."""
-        if self.current_mode != "overview":
-            self.action_show_mode("overview")
-        else:
-            self.leave()
-
-    def action_open_row(self) -> None:
-        screen = self.table_screen
-        if screen is not None:
-            screen.table.action_open()
-
-    def action_open_batch(self) -> None:
-        row = self.selected_row()
-        if isinstance(row, ConsumerRow):
-            self.open_events(self._current, row)
-
-    def open_events(self, source: str, row: ConsumerRow) -> None:
-        """The consumer's open batch, or the newest events of its queue when it has none."""
-        from .screens.batch_events import EventsScreen
-
-        facts = row.facts
-        if facts.batch_id is None:
-            self.push_screen(EventsScreen(source, facts.queue))
-        else:
-            self.push_screen(EventsScreen(source, facts.queue, facts.name, facts.batch_id))
-
-    def go_to(self, change: Change) -> None:
-        """Show the queue or consumer that a change is about."""
-        picture = self.world.pictures.get(change.source)
-        if picture is None:
-            return
-        self.choose_source(change.source)
-        for mode, rows in (("queues", picture.queues), ("consumers", picture.consumers)):
-            for row in rows:
-                if change.subject == _subject(row):
-                    self.action_show_mode(mode)
-                    self.call_after_refresh(self._put_cursor, row.key)
-                    return
-        self.notify("It is not there any more.", title=change.subject, markup=False)
-
-    def _put_cursor(self, key: Any) -> None:
-        screen = self.table_screen
-        if screen is not None:
-            screen.table.put_cursor(key)
 
     # Reading
 
@@ -408,11 +325,6 @@ class SkyConsole(CommandRunner):
 
     def on_app_focus(self) -> None:
         self.readings.away(False)
-
-
-def _subject(row: Any) -> str:
-    facts = row.facts
-    return f"consumer {facts.name} on {facts.queue}" if isinstance(row, ConsumerRow) else f"queue {facts.name}"
 
 
 def _speaks_unicode() -> bool:

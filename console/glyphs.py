@@ -68,7 +68,7 @@ ASCII = Glyphs(
     rule="-",
     divider="|",
     leads_to=">",
-    enter="CR",
+    enter="ret",
     plot={"-": "-", "|": "|", "ul": "+", "ur": "+", "ll": "+", "lr": "+", "axis": "|", "tick": "+", "limit": "."},
 )
 

@@ -39,6 +39,9 @@ _NO_COLOUR: dict[str, str] = {
     "trend": "",
 }
 
+_FAINT = frozenset({"muted", "muted-strong", "off", "off-strong", "label", "rule", "trend"})
+"""Roles that keep their lightness without colour; all others are as bright as text, whatever grey their colour has."""
+
 GROUNDS: dict[str, str] = {
     "base": "background",
     "cursor": "cursor-ground",
@@ -118,6 +121,8 @@ class RoleStyles:
         fore, back = self.colours(role, ground, dimmed)
         attributes = _ROLES[role][1]
         if self._no_colour:
+            if role not in _FAINT or ground == "cursor":
+                fore, back = self.colours("text", ground, dimmed)
             attributes = _NO_COLOUR.get(role, attributes)
             if ground == "cursor":
                 attributes += " reverse"

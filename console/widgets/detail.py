@@ -36,6 +36,7 @@ class DetailPane(VerticalScroll):
         padding: 0 0 0 1;
     }
     DetailPane LineWidget { height: auto; }
+    .-ascii DetailPane { border-left: ascii $panel; }
     """
 
     def compose(self) -> Any:
@@ -113,7 +114,7 @@ def _why(evidence: Sequence[Evidence], room: int, glyphs: Glyphs) -> list[Line]:
     for number, one in enumerate(evidence, 1):
         lead = f" {number} "
         role = LEVEL_ROLES[one.level] if one.level >= Level.WARN else "muted"
-        for index, part in enumerate(fmt.wrap(shown(one.text), room - len(lead))):
+        for index, part in enumerate(fmt.wrap(shown(one.text).replace("→", glyphs.leads_to), room - len(lead))):
             made.append(line(Span(" " * len(lead) if index else lead, role), Span(part)))
         if one.advice:
             for index, part in enumerate(fmt.wrap(shown(one.advice), room - 5)):

@@ -45,7 +45,7 @@ class KeyBar(LineWidget):
 
     def _update(self, screen: Screen[object]) -> None:
         if self.is_mounted:
-            self.draw([key_line(keys_of(screen), self.size.width)])
+            self.draw([key_line(keys_of(screen, self.glyphs.enter), self.size.width)])
 
 
 _PROMPT_KEYS = (
@@ -55,10 +55,13 @@ _PROMPT_KEYS = (
 """The prompt takes its keys as they come, without bindings."""
 
 
-def keys_of(screen: Screen[object]) -> list[Key]:
+def keys_of(screen: Screen[object], enter: str = "⏎") -> list[Key]:
     """The keys to show, in order; while text is typed, only those that are not text."""
     if isinstance(screen.focused, PromptArea):
-        return [Key(key, label, f"app.simulate_key('{name}')", True) for key, label, name in _PROMPT_KEYS]
+        return [
+            Key(enter if name == "enter" else key, label, f"app.simulate_key('{name}')", True)
+            for key, label, name in _PROMPT_KEYS
+        ]
     typing = isinstance(screen.focused, Input)
     found: list[tuple[int, Key]] = []
     for active in screen.active_bindings.values():
@@ -66,7 +69,7 @@ def keys_of(screen: Screen[object]) -> list[Key]:
         if not binding.show or not binding.description or (typing and active.node in {screen, screen.app}):
             continue
         place = ORDER.index(binding.id) if binding.id in ORDER else len(ORDER)
-        shown = binding.key_display or _NAMES.get(binding.key, binding.key)
+        shown = enter if binding.key == "enter" else binding.key_display or _NAMES.get(binding.key, binding.key)
         found.append((place, Key(shown, binding.description, f"app.simulate_key('{binding.key}')", active.enabled)))
     return [key for _, key in sorted(found, key=lambda pair: pair[0])]
 

@@ -15,15 +15,20 @@ from ..format import width
 from ..lines import Line
 
 if TYPE_CHECKING:
+    from ..glyphs import Glyphs
     from ..role_styles import RoleStyles
 
 
 class Drawing(Widget):
-    """What every widget that draws by role shares: the app's styles."""
+    """What every widget that draws by role shares: the app's styles and signs."""
 
     @property
     def role_styles(self) -> RoleStyles:
         return cast("RoleStyles", self.app.role_styles)  # type: ignore[attr-defined]
+
+    @property
+    def glyphs(self) -> Glyphs:
+        return cast("Glyphs", self.app.glyphs)  # type: ignore[attr-defined]
 
 
 class LineWidget(Drawing):

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rich.segment import Segment
 from textual.strip import Strip
 
-from ..columns import Column, Kind, Placed
+from ..columns import Kind, Placed
 from ..format import fit, sparkline, width
 from ..glyphs import LEVEL_ROLES, Glyphs
 from ..role_styles import RoleStyles
+from .movements import Movement
 
 LEAD = 3
 """Cells before the first column: mark, level sign, blank."""
 TREND_FLOOR = 30.0
 """Seconds: a lag below this never fills a sparkline."""
-
-
-@dataclass(frozen=True, slots=True)
-class Movement:
-    """A number that changed between two pictures."""
-
-    rising: bool
-    flashing: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +44,7 @@ class RowPainter:
         self.styles = styles
         self.glyphs = glyphs
 
-    def row(self, row: Any, placed: Sequence[Placed], room: int, look: Look, moved: dict[str, Movement]) -> Strip:
+    def row(self, row: Any, placed: Sequence[Placed], room: int, look: Look, moved: Mapping[str, Movement]) -> Strip:
         styles, ground, dimmed = self.styles, look.ground, look.dimmed
         base = styles.get("text", ground, dimmed)
         level = row.level
@@ -123,15 +116,3 @@ class RowPainter:
             segments.append(Segment(fit(dots, place.width, place.column.right), faint))
             x = place.x + place.width
         return Strip(segments).adjust_cell_length(room, base).simplify()
-
-
-def movements(old: Any, new: Any, columns: Sequence[Column], flashing: bool) -> dict[str, Movement]:
-    """Which numbers of a row went up or down in a way that a person would see."""
-    found: dict[str, Movement] = {}
-    for column in columns:
-        if not column.moves or column.text(old) == column.text(new):
-            continue
-        before, now = column.value(old), column.value(new)
-        if before is not None and now is not None and max(old.level, new.level) >= 3:
-            found[column.id] = Movement(now > before, flashing)
-    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -17,10 +17,12 @@ from textual.timer import Timer
 from ..columns import Column, Placed, place
 from ..format import width
 from ..glyphs import UNICODE, Glyphs
-from ..lines import Line, Span, cells, wrapped
+from ..lines import Line
 from ..role_styles import RoleStyles
 from .line_widget import action_at, line_strip
-from .row_painter import LEAD, Look, Movement, RowPainter, movements
+from .movements import Movement, Movements
+from .row_painter import LEAD, Look, RowPainter
+from .states import message_line
 
 _CACHED_ROWS = 4096
 _FLASH_SECONDS = 0.6
@@ -107,8 +109,8 @@ class SnapshotTable(ScrollView, can_focus=True):
         self._skip = 0
         self._placed: tuple[Placed, ...] = ()
         self._natural: dict[str, int] = {}
-        self._cache: dict[Hashable, tuple[Any, Look, dict[str, Movement], Strip]] = {}
-        self._moved: dict[Hashable, dict[str, Movement]] = {}
+        self._cache: dict[Hashable, tuple[Any, Look, Mapping[str, Movement], Strip]] = {}
+        self._moved = Movements()
         self._flash_timer: Timer | None = None
         self._painter: RowPainter | None = None
 
@@ -187,34 +189,17 @@ class SnapshotTable(ScrollView, can_focus=True):
 
     def _note_movements(self, old: tuple[Any, ...], top: int, height: int) -> None:
         """Compare what is in sight with what was in sight before."""
-        was = {row.key: row for row in old[top : top + height]}
-        moved: dict[Hashable, dict[str, Movement]] = {}
-        for row in self.rows[top : top + height]:
-            before = was.get(row.key)
-            if before is None:
-                continue
-            if before is row:
-                if row.key in self._moved:
-                    self._cache.pop(row.key, None)
-                continue
-            found = movements(before, row, self.columns, flashing=not self.app.no_color)
-            if found:
-                moved[row.key] = found
-        for key in self._moved.keys() - moved.keys():
+        flashing = not self.app.no_color
+        for key in self._moved.compare(old[top : top + height], self.rows[top : top + height], self.columns, flashing):
             self._cache.pop(key, None)
             self._refresh_key(key)
-        self._moved = moved
-        if moved:
+        if self._moved:
             if self._flash_timer is not None:
                 self._flash_timer.stop()
             self._flash_timer = self.set_timer(_FLASH_SECONDS, self._end_flash)
 
     def _end_flash(self) -> None:
-        self._moved = {
-            key: {column: Movement(movement.rising, False) for column, movement in found.items()}
-            for key, found in self._moved.items()
-        }
-        for key in self._moved:
+        for key in self._moved.settle():
             self._refresh_key(key)
 
     # Layout
@@ -283,26 +268,14 @@ class SnapshotTable(ScrollView, can_focus=True):
             return Strip.blank(room, self.painter.styles.get("text"))
         if self.waiting and y <= _SKELETON_ROWS:
             return self.painter.skeleton(self._placed, room, y)
-        return line_strip(self._message_line(y), room, self.painter.styles, "base")
-
-    def _message_line(self, y: int) -> Line:
-        """The message stands in the middle of the free room, as a block."""
-        message = wrapped(self.message, max(10, self.size.width - 4))
-        first = self._message_top(len(message))
-        if not 0 <= y - first < len(message):
-            return ()
-        indent = max(2, (self.size.width - max(map(cells, message))) // 2)
-        return (Span(" " * indent), *message[y - first])
-
-    def _message_top(self, height: int) -> int:
-        above = 1 + (_SKELETON_ROWS if self.waiting else 0)
-        return above + max(1, (self.size.height - above - height) // 3)
+        spans = message_line(self.message, y, self.size, _SKELETON_ROWS if self.waiting else 0)
+        return line_strip(spans, room, self.painter.styles, "base")
 
     def _row_strip(self, index: int, room: int) -> Strip:
         row = self.rows[index]
         key = row.key
         look = Look(index == self._cursor, self.has_focus, key in self.marks, self.dimmed)
-        moved = self._moved.get(key, {})
+        moved = self._moved.of(key)
         cached = self._cache.get(key)
         if (
             cached is not None
@@ -418,7 +391,9 @@ class SnapshotTable(ScrollView, can_focus=True):
             self._click_heading(event.x)
             return
         if not self.rows:
-            action = action_at([self._message_line(event.y)], event.x, 0)
+            action = action_at(
+                [message_line(self.message, event.y, self.size, _SKELETON_ROWS if self.waiting else 0)], event.x, 0
+            )
             if action:
                 await self.run_action(action)
             return

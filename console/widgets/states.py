@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from textual.geometry import Size
+
 from ...engine.monitor.model import Phase, Problem
 from ...engine.monitor.picture import Picture
 from ..format import short_duration, wrap
 from ..glyphs import Glyphs
-from ..lines import Line, Span, line, spread
+from ..lines import Line, Span, cells, line, spread, wrapped
 from ..shown import named, shown
 
 
@@ -85,3 +87,17 @@ def problem_lines(problem: Problem, source: str, room: int) -> tuple[Line, ...]:
         lines.append(line(Span("part      ", "muted"), Span(problem.part.value)))
     lines += [line(Span(text)) for text in wrap(shown(problem.hint), room) if text]
     return tuple(lines)
+
+
+def message_line(message: Sequence[Line], y: int, size: Size, skeleton: int) -> Line:
+    """Line `y` of a table that has no rows: the message as a block in the upper middle of the free room.
+
+    `skeleton` lines below the heading are taken.
+    """
+    block = wrapped(message, max(10, size.width - 4))
+    above = 1 + skeleton
+    index = y - above - max(1, (size.height - above - len(block)) // 3)
+    if not 0 <= index < len(block):
+        return ()
+    indent = max(2, (size.width - max(map(cells, block))) // 2)
+    return (Span(" " * indent), *block[index])

@@ -73,8 +73,8 @@ def test_without_colour_sign_and_weight_carry_the_meaning(
     assert look(told(), ("down",))
 
 
-def test_ascii_draws_without_a_single_other_sign(told: Told, look: Look) -> None:
-    """Signs are # ! o -; the trend is of dots and dashes; nothing but ASCII, apart from names."""
+def test_ascii_draws_tables_and_details_without_other_signs(told: Told, look: Look) -> None:
+    """Signs are # ! o -; the trend and the plot are of dots and dashes; titles, rows, detail and keys are ASCII."""
     assert look(told(), ("down", "down"), size=(140, 40), ascii_only=True)
 
 
