@@ -34,13 +34,13 @@ def own_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @asynccontextmanager
 async def console_on(
     *sources: PostgresSource, size: tuple[int, int] = (100, 30), **settings: Any
-) -> AsyncIterator[tuple[SkyConsole, Pilot[None]]]:
+) -> AsyncIterator[tuple[SkyConsole, Pilot[Any]]]:
     app = SkyConsole(sources, interval=0.3, **settings)
     async with app.run_test(size=size, notifications=True) as pilot:
         yield app, pilot
 
 
-async def until(pilot: Pilot[None], condition: Callable[[], object], what: str) -> None:
+async def until(pilot: Pilot[Any], condition: Callable[[], object], what: str) -> None:
     """Wait until something is so; fails with what was awaited and the screen."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
@@ -192,7 +192,7 @@ class SlowSource(PostgresSource):
 
     slow = False
 
-    async def read(self, parts: frozenset[Part]) -> Snapshot:
+    async def read(self, parts: frozenset[Part] = frozenset(Part)) -> Snapshot:
         if self.slow:
             async with await psycopg.AsyncConnection.connect(self._dsn, autocommit=True) as conn:
                 await conn.execute("select pg_sleep(5)")

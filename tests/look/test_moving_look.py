@@ -61,7 +61,12 @@ async def test_an_unchanged_picture_paints_no_row_again(told: Told, shown: Any) 
         await pilot.pause()
         painted: list[object] = []
         paint = table(app).painter.row
-        table(app).painter.row = lambda row, *rest: painted.append(row) or paint(row, *rest)
+
+        def noted(row: object, *rest: object) -> object:
+            painted.append(row)
+            return paint(row, *rest)
+
+        table(app).painter.row = noted
         app.receive(replace(pictures[-1], feed=replace(pictures[-1].feed, attempt=1)))
         await pilot.pause()
         assert painted == []
@@ -69,6 +74,22 @@ async def test_an_unchanged_picture_paints_no_row_again(told: Told, shown: Any) 
         app.receive(replace(pictures[-1], queues=(changed, *pictures[-1].queues[1:])))
         await pilot.pause()
         assert set(painted) == {changed}
+
+
+async def test_a_lag_that_grows_shows_an_arrow_until_the_next_picture(told: Told, shown: Any, screen_text: Any) -> None:
+    pictures = told()
+    last = pictures[-1]
+    async with shown(pictures) as (app, pilot):
+        grown = tuple(
+            replace(row, worst_lag=(row.worst_lag or 0.0) + 60.0) if row.facts.name == "orders" else row
+            for row in last.queues
+        )
+        app.receive(replace(last, queues=grown))
+        await pilot.pause()
+        assert next(line for line in screen_text(app) if "↑" in line and "history" not in line).startswith(" ■ orders")
+        app.receive(replace(last, queues=tuple(grown), feed=replace(last.feed, attempt=1)))
+        await pilot.pause()
+        assert not [line for line in screen_text(app) if "↑" in line and "history" not in line]
 
 
 async def test_a_click_on_a_title_sorts_and_a_second_one_turns_it_around(

@@ -25,7 +25,7 @@ def contrast(fore: Any, back: Any) -> float:
     def luminance(colour: Any) -> float:
         parts = [value / 255 for value in (colour.r, colour.g, colour.b)]
         linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+        return float(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
 
     bright, dark = sorted((luminance(fore), luminance(back)), reverse=True)
     return (bright + 0.05) / (dark + 0.05)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -22,7 +23,7 @@ from skyconsole.console.view import (
 )
 from skyconsole.engine.clock import SystemClock
 from skyconsole.engine.monitor.derive import derive
-from skyconsole.engine.monitor.picture import Change, Level, Picture
+from skyconsole.engine.monitor.picture import Change, Level, Picture, QueueRow
 from skyconsole.engine.monitor.sample import SampleSource
 
 
@@ -92,7 +93,7 @@ def test_a_request_gives_the_same_view_wherever_it_is_arranged(picture: Picture)
     assert request.arrange(world) == arrange(picture.queues, QUEUES, ViewState("level", True))
 
 
-def _queues(source: str, world: World) -> object:
+def _queues(source: str, world: World) -> Sequence[QueueRow]:
     return world.pictures[source].queues
 
 
