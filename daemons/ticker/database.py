@@ -252,7 +252,7 @@ class DatabaseTicker:
             if await ears.rest(started + self.record.distance - now):
                 # However many notify: the least distance is kept.
                 pace = pace.woken(self._clock.monotonic())
-                await asyncio.sleep(max(0.0, started + pace.least - self._clock.monotonic()))
+                await wait(self._wake, started + pace.least - self._clock.monotonic())
 
     def _leaves_ticking(self, turn: Turn, pace: Pace, now: float, born: float) -> bool:
         if self._reconnect or self._shared.stop.is_set() or not self._shared.primary.is_set():

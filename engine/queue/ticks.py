@@ -100,8 +100,8 @@ class Pace:
     active_at: float = 0.0
     """When such a queue last had new events."""
     next_due: float | None = None
-    cost: float = 0.0
-    """How long a look takes: the latest ones, smoothed."""
+    costs: tuple[float, ...] = ()
+    """How long the latest looks took, three at most."""
 
     def after(self, look: Look, now: float, cost: float) -> Pace:
         """The pace after a look that ended at the monotonic time `now` and took `cost` seconds."""
@@ -112,7 +112,7 @@ class Pace:
 
     def glanced(self, cost: float) -> Pace:
         """The pace after a glance that found nothing new and took `cost` seconds."""
-        return replace(self, cost=cost if self.cost == 0.0 else self.cost + (cost - self.cost) / 8)
+        return replace(self, costs=(*self.costs[-2:], cost))
 
     def woken(self, now: float) -> Pace:
         """The pace after somebody told us that events are there."""
@@ -121,7 +121,9 @@ class Pace:
     @property
     def least(self) -> float:
         """Seconds that lie between the beginnings of two looks at least."""
-        return min(max(self.min_period, COST_SHARE * self.cost), max(self.period, self.min_period))
+        # The first look of a session fills its caches, and any one may have waited: the cheapest tells the cost.
+        cost = min(self.costs) if len(self.costs) > 1 else 0.0
+        return min(max(self.min_period, COST_SHARE * cost), max(self.period, self.min_period))
 
     def distance(self, now: float) -> float:
         """Seconds from the beginning of the latest look to the beginning of the next."""

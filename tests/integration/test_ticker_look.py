@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 
 import psycopg
@@ -141,3 +142,21 @@ async def test_a_notify_makes_the_ticker_look_at_once(
     await aconn.execute("select pgq.insert_event('eager', 't', 'x') from generate_series(1, 2)")
     await aconn.execute("notify pgq_ticker")
     await until(lambda: ticker.records[0].looks > looks, "the look that the NOTIFY asked for", 5)  # type: ignore[misc]
+
+
+async def test_a_storm_of_notifies_makes_no_storm_of_looks(
+    pgq_database: str,
+    aconn: psycopg.AsyncConnection,
+    ticking: Callable[..., Ticker],
+    configured: Callable[..., TickerConfig],
+    until: Callable[..., object],
+) -> None:
+    await aconn.execute("select pgq.create_queue('q')")
+    ticker = ticking(configured(pgq_database, ticker_min_period=0.2))
+    await until(lambda: ticker.records and ticker.records[0].looks > 2, "looks")  # type: ignore[misc]
+    looks, started = ticker.records[0].looks, time.monotonic()
+    for number in range(300):
+        await aconn.execute("select pg_notify('pgq_ticker', %s)", (str(number),))
+    await until(lambda: time.monotonic() - started > 1.0, "a second")  # type: ignore[misc]
+    made, span = ticker.records[0].looks - looks, time.monotonic() - started
+    assert 1 < made <= span / 0.2 + 2
