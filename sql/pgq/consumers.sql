@@ -13,8 +13,9 @@ declare
     the_consumer integer;
     position_tick bigint;
 begin
-    -- The lock keeps a rotation from deleting the tick and its events between our look and our commit. In the higher
-    -- isolation levels the lock on the tick itself fails if a rotation our snapshot does not see has deleted it.
+    -- Keeps a rotation from emptying a table and deleting the tick between our look and our commit. Taken first: one that
+    -- has begun is waited for here, where it cannot be waiting for us. The tick is locked too, against a deletion that
+    -- our snapshot does not see.
     select queue_id
     from pgq.queue
     where queue_name = x_queue_name

@@ -67,7 +67,8 @@ begin
         raise exception 'queue % maint failure: tick % not found', i_queue_name, missing_tick;
     end if;
 
-    -- By xmin, not by tick id: external ticks may come out of order.
+    -- By xmin, not by tick id: external ticks may come out of order. The end of an open batch counts as well, for the
+    -- subscription's next position must survive the deletion of ticks below.
     select pg_catalog.min(pg_catalog.txid_snapshot_xmin(t.tick_snapshot))
     from pgq.subscription s
     join pgq.tick t on t.tick_queue = s.sub_queue and t.tick_id in (s.sub_last_tick, s.sub_next_tick)
@@ -109,17 +110,12 @@ begin
         queue_switch_step2 = null
     where queue_id = q.queue_id;
 
-    -- Nobody may be placed on a tick whose following events are gone.
+    -- Nobody may be placed on a tick whose following events are gone. A tick that a subscription refers to stays: its
+    -- xmin is not below lowest_xmin, which is above both limits.
     delete from pgq.tick t
     where t.tick_queue = q.queue_id
         and (pg_catalog.txid_snapshot_xmin(t.tick_snapshot) < q.queue_switch_step2
-            or pg_catalog.txid_snapshot_xmin(t.tick_snapshot) <= greatest_txid)
-        and not exists (
-            select 1
-            from pgq.subscription s
-            where s.sub_queue = t.tick_queue
-                and t.tick_id in (s.sub_last_tick, s.sub_next_tick)
-        );
+            or pg_catalog.txid_snapshot_xmin(t.tick_snapshot) <= greatest_txid);
     return 0;
 end;
 $$;

@@ -87,7 +87,10 @@ def test_an_event_of_a_bulk_load_that_was_held_up_is_delivered(
 def test_an_event_whose_insert_waited_for_its_table_is_delivered(
     each_pgq_database: str, drive_of: Callable[..., Any]
 ) -> None:
-    assert _late_by_lock(drive_of(each_pgq_database)) == [LATE]
+    queue = drive_of(each_pgq_database)
+    assert _late_by_lock(queue) == [LATE]
+    query = "select ev_txid < queue_switch_step2 from pgq.event_template, pgq.queue where ev_data = %s"
+    assert queue.conn.execute(query, [LATE]).fetchone() == (True,), "its transaction id was taken before the table"
 
 
 @pytest.mark.peer

@@ -128,6 +128,35 @@ def test_a_rotation_waits_for_a_consumer_that_is_just_being_placed_and_then_resp
     assert first in queue.ticks()
 
 
+def test_a_rotation_waits_from_the_moment_a_consumer_begins_to_be_placed(queue: Any) -> None:
+    first = queue.ticks()[0]
+    queue.catch_up()
+    assert queue.rotate()
+    queue.catch_up()
+    holder, admin, maintainer = queue.sessions.open(autocommit=False), queue.sessions.open(), queue.sessions.open()
+    holder.execute("select 1 from pgq.consumer where co_name = 'c' for update")
+    placing = queue.sessions.start(admin, "select pgq.register_consumer_at('q', 'c', %s)", first)
+    queue.sessions.wait_blocked(admin, queue.conn)
+    rotating = queue.sessions.start(maintainer, "select pgq.maint_rotate_tables_step1('q')")
+    queue.sessions.wait_blocked(maintainer, queue.conn)
+    holder.commit()
+    assert placing.result(20) == 0
+    assert rotating.result(20) == 0
+    assert queue.table == 1
+    assert first in queue.ticks()
+
+
+def test_a_consumer_is_not_placed_on_a_tick_that_is_being_deleted(queue: Any) -> None:
+    queue.tick()
+    cleaner, admin = queue.sessions.open(autocommit=False), queue.sessions.open()
+    cleaner.execute("delete from pgq.tick where tick_id = 2")
+    waiting = queue.sessions.start(admin, "select pgq.register_consumer_at('q', 'new', 2)")
+    queue.sessions.wait_blocked(admin, queue.conn)
+    cleaner.commit()
+    with pytest.raises(psycopg.errors.RaiseException, match="cannot reposition, tick not found: 2"):
+        waiting.result(20)
+
+
 def test_a_consumer_placed_in_a_transaction_older_than_the_rotation_fails_to_serialize(queue: Any) -> None:
     first = queue.ticks()[0]
     queue.catch_up()
