@@ -76,20 +76,24 @@ def embedded() -> str:
     return cluster.dsn()
 
 
-def on_screen(databases: Mapping[str, str], settings: Settings | None, look: Look) -> None:
-    """The full-screen console, until the person leaves."""
+def on_screen(databases: Mapping[str, str], settings: Settings | None, look: Look, *, remembered: bool = True) -> None:
+    """The full-screen console, until the person leaves; `remembered`: history and command log outlive it."""
+    from ..engine.language.journal import Journal
     from .app import SkyConsole
+    from .prompt.history import History, default_path
 
     chosen = settings or Settings()
-    groups = [chosen.group_of(name) for name in databases]
-    by_group = any(group is not None and group.read_only for group in groups)
+    history = History(default_path() if remembered else None)
+    history.load()
     app = SkyConsole(
         [PostgresSource(dsn, name) for name, dsn in databases.items()],
         chosen,
-        read_only=by_group if look.read_only is None else look.read_only,
+        read_only=look.read_only,
         theme=look.theme or chosen.theme,
         interval=look.interval or chosen.interval,
         ascii_only=look.ascii_only,
+        journal=Journal(default_path().with_name("journal.jsonl") if remembered else None),
+        history=history,
     )
     app.run()
 

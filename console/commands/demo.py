@@ -56,4 +56,4 @@ def command(once: bool, seed: int, theme: str | None, ascii_only: bool) -> None:
         if once or not is_terminal():
             as_text(databases, readings=3, interval=1.0)
         else:
-            on_screen(databases, None, Look(theme=theme, ascii_only=ascii_only))
+            on_screen(databases, None, Look(theme=theme, ascii_only=ascii_only), remembered=False)
