@@ -25,7 +25,7 @@ from .chores import Chores, sentence
 from .config import TickerConfig
 from .penalties import Penalties
 from .record import DatabaseRecord, State
-from .session import Ears, quietly, read_facts, session, wait
+from .session import Ears, Facts, quietly, read_facts, session, wait
 from .slots import Slots, Turn
 
 SPARE_PERIOD = 1.0
@@ -84,6 +84,7 @@ class DatabaseTicker:
         self._backoff = Backoff()
         self._recheck = FRESH_RECHECK if fresh else config.check_period
         self._reconnect = False
+        self._has_pgq = False
         self._released_until = float("-inf")
         self._chores = Chores(self.record, self._worker, self._clock, self._log)
         self._penalties = Penalties(self.record, self._clock, self._log)
@@ -130,7 +131,14 @@ class DatabaseTicker:
             self._enter(State.STANDBY)
             return 60.0
         try:
-            self._enter(State.TURN if self.record.state is State.TURN else State.CONNECTING)
+            if self.record.state in (State.ERROR, State.RELEASED, State.STANDBY):
+                self._enter(State.CONNECTING)
+            if not self._has_pgq:
+                # Databases without PgQ never take a ticker's slot.
+                async with self._worker() as connection:
+                    pause = self._judge(await read_facts(connection))
+                if pause is not None:
+                    return pause
             async with self._shared.slots.turn() as turn:
                 if self._shared.stop.is_set():
                     return 0.0
@@ -165,7 +173,17 @@ class DatabaseTicker:
 
     async def _serve(self, connection: AsyncConnection[TupleRow], turn: Turn) -> float:
         """What is done on a fresh connection; returns the seconds to wait before the next one."""
-        facts = await read_facts(connection)
+        pause = self._judge(await read_facts(connection))
+        if pause is not None:
+            return pause
+        ears = Ears(connection, self._wake)
+        if not await self._guarded(connection, ears, turn):
+            return self.config.ticker_period
+        return await self._tick_on(connection, ears, turn)
+
+    def _judge(self, facts: Facts) -> float | None:
+        """None: this database is to be ticked; else the seconds until it is asked again."""
+        self._has_pgq = False
         if self.config.max_connections == 0:
             self._shared.slots.limit = max(10, facts.max_connections // AUTO_SHARE)
         if facts.in_recovery:
@@ -186,10 +204,8 @@ class DatabaseTicker:
         if self.record.pgq_version != facts.version:
             self._log.info("pgq version ok: %s", facts.version)
         self.record.pgq_version = facts.version
-        ears = Ears(connection, self._wake)
-        if not await self._guarded(connection, ears, turn):
-            return self.config.ticker_period
-        return await self._tick_on(connection, ears, turn)
+        self._has_pgq = True
+        return None
 
     def _succeed(self) -> None:
         self._backoff.reset()
