@@ -159,14 +159,8 @@ def test_more_databases_than_connections_take_turns(own_server: Cluster, until: 
     asyncio.run(scenario())
 
 
-@pytest.mark.soak
-@pytest.mark.timeout(600)
 def test_two_hundred_databases_of_which_five_have_pgq(own_server: Cluster, until: Any) -> None:
     _many(own_server, until, 200)
-
-
-def test_thirty_databases_of_which_five_have_pgq(own_server: Cluster, until: Any) -> None:
-    _many(own_server, until, 30)
 
 
 def _many(cluster: Cluster, until: Any, count: int) -> None:
