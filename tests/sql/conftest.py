@@ -46,6 +46,8 @@ class Sessions:
         self, isolation: psycopg.IsolationLevel | None = None, *, autocommit: bool = True, role: str | None = None
     ) -> psycopg.Connection[Any]:
         conn = self.stack.enter_context(psycopg.connect(self.dsn))
+        # A test that fails may leave it waiting for a lock that nobody will release.
+        self.stack.callback(conn.cancel_safe, timeout=5)
         conn.autocommit = autocommit
         if isolation is not None:
             # Not the driver's own setting, which leaves single statements as they are.
