@@ -224,15 +224,16 @@ class PostgresSource:
         """One round trip; the name of the statement that the server refused, None if none."""
         cursors: list[tuple[str, psycopg.AsyncCursor[Any]]] = []
         refusal: psycopg.Error | None = None
-        async with conn.pipeline() as pipeline:
-            try:
+        # The error leaves the block: a pipeline that ends without one complains again of what stood behind the refused.
+        try:
+            async with conn.pipeline() as pipeline:
                 for name in wanted:
                     cursor = conn.cursor(binary=True)
                     cursors.append((name, cursor))
                     await cursor.execute(_READS[name], _ARGUMENTS.get(name))
                 await pipeline.sync()
-            except psycopg.Error as error:
-                refusal = error
+        except psycopg.Error as error:
+            refusal = error
         for name, cursor in cursors:
             if cursor.pgresult is None or cursor.pgresult.status != psycopg.pq.ExecStatus.TUPLES_OK:
                 break
