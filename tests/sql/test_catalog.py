@@ -227,6 +227,12 @@ def test_every_deliberate_difference_has_a_reason() -> None:
             assert len(entry["reason"].strip()) > 20, (kind, entry)
 
 
+def test_every_difference_in_behaviour_names_tests_that_are_there() -> None:
+    for entry in _differences_file()["behaviour"]:
+        assert entry["tests"], entry["subject"]
+        assert all((API.parent / name).is_file() for name in entry["tests"]), entry
+
+
 def test_a_changed_function_is_noticed(conn: psycopg.Connection[Any]) -> None:
     conn.execute("select pgq.create_queue('q')")
     conn.execute("alter function pgq.finish_batch(bigint) stable")
