@@ -45,11 +45,16 @@ Catalog = Mapping[str, Module]
 
 @dataclass(frozen=True, slots=True)
 class ModuleState:
-    """What a database holds under a module's name. `version` is the extension's or ours; None when unknown."""
+    """What a database holds under a module's name. `version` is the extension's or ours; None when unknown.
+
+    `owner` is the schema's, where that is not the role that asks; `role` is that role as SET ROLE takes it.
+    """
 
     name: str
     kind: Kind
     version: str | None
+    owner: str | None = None
+    role: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +134,13 @@ async def _state(conn: AsyncConnection[Any], module: Module) -> ModuleState:
     cursor = await conn.execute(statements["state"], {"name": module.name, "schema": module.schema})
     row = await cursor.fetchone()
     assert row is not None
-    extension, schema_exists, filled, marked = row
+    extension, schema_exists, filled, version, owner, own, role = row
     if extension is not None:
         return ModuleState(module.name, "extension", extension)
-    if marked:
-        cursor = await conn.execute(sql.SQL(statements["version"]).format(schema=sql.Identifier(module.schema)))
-        version = await cursor.fetchone()
-        return ModuleState(module.name, "ours", str(version[0]) if version else None)
-    return ModuleState(module.name, "foreign" if schema_exists and filled else "absent", None)
+    kind: Kind = "absent"
+    if schema_exists and filled:
+        kind = "foreign" if version is None else "ours"
+    return ModuleState(module.name, kind, version, None if own else owner, role)
 
 
 async def install(
@@ -163,6 +167,7 @@ async def install(
     try:
         async with conn.transaction(force_rollback=dry_run):
             statements = queries("install/modules.sql")
+            await conn.execute(statements["isolation"])
             await conn.execute(statements["session"])
             # Two installers meet here; the second reads the state only after the first has committed.
             await conn.execute(statements["lock"])
@@ -209,9 +214,21 @@ async def _install(
         if have == want and not again:
             return InstallReport(module.name, "current", state.version, f"{module.name} is up to date.", required)
         action = "upgraded" if have < want else "current"
+    if state.kind == "absent" and state.owner is not None:
+        # Who owns a schema can replace what others make in it, and would be called with their rights.
+        raise InstallError(
+            f"The schema {module.schema} of {conn.info.dbname} is empty and belongs to {state.owner}.",
+            f"Install as {state.owner}, or drop the schema.",
+        )
+    become = queries("install/modules.sql")["become"]
+    if state.owner is not None:
+        # New functions must belong to the owner of the old ones, which call them with his rights.
+        await conn.execute(become, {"role": state.owner})
     for name in module.files:
         await _run_file(conn, module, name)
     await _mark(conn, module)
+    if state.owner is not None:
+        await conn.execute(become, {"role": state.role})
     was = f" from {state.version}" if action == "upgraded" else ""
     detail = f"{module.name} {module.version} was {'run again' if action == 'current' else action + was}."
     return InstallReport(module.name, action, module.version, detail, required)

@@ -171,6 +171,53 @@ async def test_an_empty_schema_prepared_for_us_is_used(empty: AsyncConnection[An
     assert (await install(empty, "toy", catalog=catalog())).action == "installed"
 
 
+async def _let_create(empty: AsyncConnection[Any], role: str) -> None:
+    name = sql.Identifier(empty.info.dbname)
+    await empty.execute(sql.SQL("grant create on database {} to {}").format(name, sql.Identifier(role)))
+
+
+async def test_an_empty_schema_of_somebody_else_is_not_filled(
+    database: str, role: str, empty: AsyncConnection[Any], catalog: Write
+) -> None:
+    await _let_create(empty, role)
+    await empty.execute(sql.SQL("create schema toy authorization {}").format(sql.Identifier(role)))
+    with pytest.raises(InstallError, match=rf"The schema toy .* belongs to {role}"):
+        await install(empty, "toy", catalog=catalog())
+
+
+async def test_code_that_somebody_put_in_the_place_of_our_marker_is_never_called(
+    database: str, role: str, empty: AsyncConnection[Any], catalog: Write
+) -> None:
+    await _let_create(empty, role)
+    async with await connect(make_conninfo(database, user=role), application_name="test") as conn:
+        await conn.execute("create schema toy")
+        await conn.execute("create table toy.called (by_whom text)")
+        await conn.execute(
+            "create function toy.skyconsole_version() returns text language sql as"
+            " $$ insert into toy.called values (current_user); select '0.1'::text $$"
+        )
+    assert (await inspect(empty, "toy", catalog=catalog())).kind == "foreign"
+    assert (await install(empty, "toy", catalog=catalog())).action == "foreign"
+    cursor = await empty.execute("select count(*) from toy.called")
+    assert await cursor.fetchone() == (0,)
+
+
+async def test_an_upgrade_by_another_role_leaves_everything_with_its_owner(
+    database: str, role: str, empty: AsyncConnection[Any], catalog: Write
+) -> None:
+    await _let_create(empty, role)
+    async with await connect(make_conninfo(database, user=role), application_name="test") as conn:
+        await install(conn, "toy", catalog=catalog("1.0"))
+    new = SECOND + "create function toy.new_one() returns integer language sql as 'select 1';"
+    assert (await install(empty, "toy", catalog=catalog("2.0", second=new))).action == "upgraded"
+    cursor = await empty.execute(
+        "select distinct pg_get_userbyid(proowner) from pg_proc where pronamespace = 'toy'::regnamespace"
+    )
+    assert await cursor.fetchall() == [(role,)]
+    cursor = await empty.execute("select current_user::text = session_user::text")
+    assert await cursor.fetchone() == (True,)
+
+
 async def test_an_ordinary_owner_of_the_database_may_install(
     database: str, role: str, empty: AsyncConnection[Any], catalog: Write
 ) -> None:
