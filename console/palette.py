@@ -32,7 +32,11 @@ class Entry:
     help: str
     run: Callable[[], object]
     weight: float = 1.0
-    """Multiplies the score: what belongs to the row stands before the rest."""
+    """What belongs to the row stands before the rest, however well the rest matches."""
+
+    def rank(self, score: float) -> float:
+        """The place of a hit, between 0 and 1: by weight, then by the score of the match, which has no upper bound."""
+        return self.weight - 0.1 / (1 + score)
 
 
 class EntryProvider(Provider):
@@ -60,7 +64,7 @@ class EntryProvider(Provider):
                 for offset in offsets:
                     text = text.stylize(style or "bold", offset, offset + 1)
                 display = _with_key(text, entry)
-                yield Hit(min(1.0, score * entry.weight), display, entry.run, entry.text, escape(entry.help) or None)
+                yield Hit(entry.rank(score), display, entry.run, entry.text, escape(entry.help) or None)
 
 
 class ActionProvider(EntryProvider):

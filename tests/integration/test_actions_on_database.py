@@ -446,16 +446,17 @@ async def test_the_palette_finds_the_action_of_the_row(pgq_database: str) -> Non
         await console.pilot.press("ctrl+p")
         await console.until(lambda: len(console.app.screen_stack) == 2, "no palette")
         await console.pilot.press(*"pause")
-        await console.until(lambda: _hits(console) > 0, "no hits")
-        await console.pilot.press("down", "enter")
+        await console.until(lambda: "Pause the ticker" in _chosen_hit(console), "pausing is not the first hit")
         await console.pilot.press("enter")
         await console.logged()
         assert console.paused("[/x]")
 
 
-def _hits(console: Console) -> int:
+def _chosen_hit(console: Console) -> str:
+    """The hit that enter would run."""
     found = console.app.screen.query(CommandList)
-    return found.first().option_count if found else 0
+    option = found.first().highlighted_option if found else None
+    return "" if option is None else str(option.prompt)
 
 
 async def test_a_table_is_exported_and_never_overwritten_silently(pgq_database: str, tmp_path: Path) -> None:
