@@ -25,7 +25,7 @@ from .chores import Chores, sentence
 from .config import TickerConfig
 from .penalties import Penalties
 from .record import DatabaseRecord, State
-from .session import Ears, Facts, quietly, read_facts, session, wait
+from .session import Ears, Facts, own_names_only, quietly, read_facts, session, wait
 from .slots import Slots, Turn
 
 SPARE_PERIOD = 1.0
@@ -143,6 +143,7 @@ class DatabaseTicker:
                 if self._shared.stop.is_set():
                     return 0.0
                 async with self._session(self.config.statement_timeout) as connection:
+                    await own_names_only(connection)
                     return await self._serve(connection, turn)
         except (UnreachableError, psycopg.Error) as error:
             return self._fail(error)

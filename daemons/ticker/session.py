@@ -70,6 +70,14 @@ async def session(
         await connection.close()
 
 
+async def own_names_only(connection: AsyncConnection[TupleRow]) -> None:
+    """No operator or function outside pg_catalog is found without its schema. Raises psycopg.Error.
+
+    For sessions that run our own statements; extra maintenance functions of users get the role's own search_path.
+    """
+    await connection.execute(_SQL["own_names_only"])
+
+
 async def read_facts(connection: AsyncConnection[TupleRow]) -> Facts:
     """Ask the database. Raises psycopg.Error."""
     row = await (await connection.execute(_SQL["probe"])).fetchone()

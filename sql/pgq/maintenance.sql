@@ -5,6 +5,7 @@
 create or replace function pgq.maint_tables_to_vacuum()
 returns setof text
 language plpgsql
+set search_path = pg_catalog, pg_temp
 as $$
 begin
     if pg_catalog.current_setting('autovacuum') = 'on' then
@@ -47,6 +48,7 @@ comment on function pgq.maint_tables_to_vacuum() is
 create or replace function pgq.maint_operations(out func_name text, out func_arg text)
 returns setof record
 language plpgsql
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     q record;

@@ -153,6 +153,7 @@ comment on function pgq.event_retry_raw(text, text, timestamptz, bigint, timesta
 create or replace function pgq.maint_retry_events()
 returns integer
 language plpgsql
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     e record;

@@ -11,6 +11,7 @@
 create or replace function pgq.maint_rotate_tables_step1(i_queue_name text)
 returns integer
 language plpgsql
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     q record;
@@ -128,6 +129,7 @@ comment on function pgq.maint_rotate_tables_step1(text) is
 create or replace function pgq.maint_rotate_tables_step2()
 returns integer
 language plpgsql
+set search_path = pg_catalog, pg_temp
 as $$
 begin
     update pgq.queue

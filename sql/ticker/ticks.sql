@@ -6,6 +6,10 @@ select
     pg_catalog.set_config('statement_timeout', %(statement_timeout)s, false),
     pg_catalog.set_config('jit', 'off', false)
 
+-- name: own_names_only
+-- For sessions that run our own statements: operators that somebody made in the schema public are not found.
+select pg_catalog.set_config('search_path', 'pg_catalog', false)
+
 -- name: probe
 select
     pg_catalog.pg_is_in_recovery() as in_recovery,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import psycopg
 from skyconsole.daemons.ticker import Ticker, TickerConfig
@@ -160,3 +160,30 @@ async def test_a_storm_of_notifies_makes_no_storm_of_looks(
     await until(lambda: time.monotonic() - started > 1.0, "a second")  # type: ignore[misc]
     made, span = ticker.records[0].looks - looks, time.monotonic() - started
     assert 1 < made <= span / 0.2 + 2
+
+
+async def test_operators_that_somebody_made_in_public_are_not_called(
+    each_pgq_database: str,
+    ticking: Callable[..., Ticker],
+    configured: Callable[..., TickerConfig],
+    until: Callable[..., Awaitable[None]],
+) -> None:
+    with psycopg.connect(each_pgq_database, autocommit=True) as conn:
+        conn.execute("create sequence public.called")
+        for left, operator, right, result in (
+            ("text", "||", "integer", "$1::text || $2::text"),
+            ("interval", "/", "integer", "$1 / $2::float8"),
+        ):
+            conn.execute(
+                f"create function public.trap({left}, {right}) returns {left} language sql"
+                f" as $$ select nextval('public.called'); select {result} $$"
+            )
+            conn.execute(
+                f"create operator public.{operator} (function = public.trap, leftarg = {left}, rightarg = {right})"
+            )
+        conn.execute("select pgq.create_queue('q')")
+        conn.execute("update pgq.queue set queue_rotation_period = '0'")
+        ticker = ticking(configured(each_pgq_database))
+        await until(lambda: ticker.records and ticker.records[0].cycles, "a cycle of maintenance")
+        await until(lambda: ticker.records[0].ticks, "a tick")
+        assert conn.execute("select is_called from public.called").fetchone() == (False,)
