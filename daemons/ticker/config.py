@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
+from ...engine.errors import UsageError
+from ...engine.postgres.connect import describe
 from ..ini import (
     ConfigError,
     Entry,
@@ -119,6 +121,15 @@ def hours(value: str) -> tuple[int, int] | None:
     return int(first), int(last)
 
 
+def connection_string(value: str) -> str:
+    """A connection string that can be read. The complaint never repeats it, as it may hold a password."""
+    try:
+        describe(value)
+    except UsageError as error:
+        raise ValueError(f"is not what libpq reads. {error} {error.hint}".removesuffix(".")) from None
+    return value
+
+
 def _optional(value: str) -> str | None:
     return value or None
 
@@ -133,7 +144,7 @@ def _key(name: str, parse: object, help: str, sample: str = "", *, ours: bool = 
 KEYS = (
     _key("logfile", file_name, "Where to log; opened anew at SIGHUP.", "~/log/ticker.log"),
     _key("pidfile", file_name, "The pid file; needed by -d, -s, -k and -r.", "~/pid/ticker.pid"),
-    _key("base_connstr", text, "libpq connection string without a database name."),
+    _key("base_connstr", connection_string, "libpq connection string without a database name."),
     _key(
         "initial_database",
         _optional,

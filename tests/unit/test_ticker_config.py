@@ -78,6 +78,15 @@ def test_a_removed_line_returns_to_the_default(tmp_path: Path) -> None:
     assert _load(tmp_path, "[pgqd]\ndatabase_list =\n").database_list == DatabaseList()
 
 
+@pytest.mark.parametrize(
+    "value", ["host=h password=Sesame Street", "postgresql://u:Ses@mStreet@h/", "host=h password='Street"]
+)
+def test_a_connection_string_that_cannot_be_read_is_refused_without_its_password(tmp_path: Path, value: str) -> None:
+    with pytest.raises(ConfigError, match=r"pgqd\.ini:2: base_connstr is not what libpq reads") as refused:
+        _load(tmp_path, f"[pgqd]\nbase_connstr = {value}\n")
+    assert "Street" not in str(refused.value) + refused.value.hint
+
+
 def test_databases_may_have_settings_of_their_own(tmp_path: Path) -> None:
     content = (
         "[pgqd]\nticker_period = 2\n"
