@@ -126,7 +126,7 @@ def connection_string(value: str) -> str:
     try:
         describe(value)
     except UsageError as error:
-        raise ValueError(f"is not what libpq reads. {error} {error.hint}".removesuffix(".")) from None
+        raise ValueError(f"is refused: {error}".removesuffix(".")) from None
     return value
 
 
