@@ -96,6 +96,10 @@ class CommandLog(VerticalScroll, can_focus=False):
         self._show(self._keeper.log_entries)
         self.fit(self.app.size.height)
 
+    def on_resize(self) -> None:
+        """The newest is in sight when the log is shown, also when it came while the log was hidden."""
+        self.call_after_refresh(self.scroll_end, animate=False)
+
     def toggle(self) -> None:
         """Shows or hides it, whatever the height of the screen."""
         self._wanted = not self.display

@@ -274,9 +274,13 @@ class TestDialogs:
                     LogEntry(1, NOW, "shop", create, "", State.FAILED, result="Queue already exists."),
                 )
             )
-            if not app.screen.query_one(CommandLog).display:
+            log = app.screen.query_one(CommandLog)
+            if not log.display:
                 await pilot.press("L")
-            await pilot.pause()
+            for _ in range(100):
+                await pilot.pause()
+                if 0 < log.max_scroll_y == log.scroll_offset.y:
+                    break
 
         assert snap_compare(Still(), terminal_size=size, run_before=run)
 
