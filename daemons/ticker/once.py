@@ -13,7 +13,7 @@ from ...engine.queue import maintenance, ticks
 from .chores import MOST_RETRY_CALLS, in_hours, sentence
 from .config import TickerConfig
 from .server import list_databases
-from .session import read_facts, session
+from .session import names_of_the_role, own_names_only, read_facts, session
 
 Say = Callable[[str], None]
 
@@ -52,9 +52,11 @@ async def _visit(
         say(f"left alone: it is ticked by {await ticks.guard_holder(connection)}")
         return
     verb = "would" if dry_run else "did"
+    await own_names_only(connection)
     for queue in (await ticks.look(connection)).due:
         made = () if dry_run else await ticks.tick(connection, (queue,))
         say(f"{verb} tick queue {queue.name}" + (f": tick {made[0].tick_id}" if made else ""))
+    await names_of_the_role(connection)
     for operation in await maintenance.operations(connection):
         if operation.is_vacuum and not in_hours(config.maint_hours, hour):
             continue

@@ -78,6 +78,11 @@ async def own_names_only(connection: AsyncConnection[TupleRow]) -> None:
     await connection.execute(_SQL["own_names_only"])
 
 
+async def names_of_the_role(connection: AsyncConnection[TupleRow]) -> None:
+    """End what own_names_only began. Raises psycopg.Error."""
+    await connection.execute(_SQL["names_of_the_role"])
+
+
 async def read_facts(connection: AsyncConnection[TupleRow]) -> Facts:
     """Ask the database. Raises psycopg.Error."""
     row = await (await connection.execute(_SQL["probe"])).fetchone()

@@ -48,6 +48,7 @@ comment on function pgq.batch_txid_range(txid_snapshot, txid_snapshot) is
 create or replace function pgq.batch_event_tables(x_batch_id bigint)
 returns setof text
 language plpgsql
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     b record;
@@ -136,6 +137,7 @@ comment on function pgq.batch_event_tables(bigint) is
 create or replace function pgq.batch_event_sql(x_batch_id bigint)
 returns text
 language plpgsql
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     b record;

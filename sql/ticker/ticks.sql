@@ -10,6 +10,9 @@ select
 -- For sessions that run our own statements: operators that somebody made in the schema public are not found.
 select pg_catalog.set_config('search_path', 'pg_catalog', false)
 
+-- name: names_of_the_role
+reset search_path
+
 -- name: probe
 select
     pg_catalog.pg_is_in_recovery() as in_recovery,
