@@ -33,7 +33,8 @@ class Look:
 
 def is_terminal() -> bool:
     """Whether a person sits there: a full screen needs both ends, and a terminal that can place its cursor."""
-    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    ends = (sys.stdin, sys.stdout)  # None where the caller closed it
+    return all(end is not None and end.isatty() for end in ends) and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def watch(dsns: tuple[str, ...], config: str | None, look: Look) -> int:
@@ -152,9 +153,10 @@ def raise_unreachable(picture: Picture) -> None:
 
 
 def health(taken: list[Picture]) -> ExitCode:
-    """The exit code of what was seen: unreachable, unhealthy at any WARN or worse, else done."""
+    """The exit code of what was seen: unreachable, unhealthy at any WARN or worse or unread, else done."""
     if any(picture.snapshot.phase is Phase.LOST for picture in taken):
         return ExitCode.UNREACHABLE
-    if any(picture.overview.level >= Level.WARN for picture in taken):
+    unread = (Phase.STALE, Phase.CONNECTING)
+    if any(picture.overview.level >= Level.WARN or picture.snapshot.phase in unread for picture in taken):
         return ExitCode.UNHEALTHY
     return ExitCode.DONE
