@@ -96,9 +96,9 @@ class CommandLog(VerticalScroll, can_focus=False):
         self._show(self._keeper.log_entries)
         self.fit(self.app.size.height)
 
-    def on_resize(self) -> None:
-        """The newest is in sight when the log is shown, also when it came while the log was hidden."""
-        self.call_after_refresh(self.scroll_end, animate=False)
+    def watch_virtual_size(self) -> None:
+        """The newest is in sight whenever the log was laid out anew: grown, or shown after it was hidden."""
+        self.call_after_refresh(self.scroll_end, animate=False, immediate=True)
 
     def toggle(self) -> None:
         """Shows or hides it, whatever the height of the screen."""
@@ -111,7 +111,6 @@ class CommandLog(VerticalScroll, can_focus=False):
 
     def _show(self, entries: tuple[LogEntry, ...]) -> None:
         self.query_one("#command-log-text", Static).update(log_text(entries))
-        self.call_after_refresh(self.scroll_end, animate=False)
 
 
 def log_text(entries: tuple[LogEntry, ...]) -> Content:
