@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import cast
 
 import click
+from click.core import ParameterSource
 
 from .. import __version__
 from ..engine.errors import ExitCode, SkyError
@@ -82,11 +83,24 @@ def program(
     Exit codes: 0 done, 1 failed, 2 usage, 3 unreachable, 4 unhealthy.
     """
     if ctx.invoked_subcommand is not None:
+        _refuse_options_of_the_console(ctx)
         return
     from .launch import Look, watch
 
     look = Look(read_only=read_only, theme=theme, interval=interval, ascii_only=ascii_only)
     ctx.exit(watch(tuple(dsns), config, look))
+
+
+def _refuse_options_of_the_console(ctx: click.Context) -> None:
+    """An option that stands before a command would be lost, and the command would go somewhere else."""
+    for parameter in ctx.command.params:
+        given = ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if given and parameter.opts[0].startswith("--"):
+            raise click.UsageError(
+                f"{parameter.opts[0]} stands before {ctx.invoked_subcommand!r}, where it means the console. "
+                f"Write it behind: skyconsole {ctx.invoked_subcommand} {parameter.opts[0]} …",
+                ctx,
+            )
 
 
 def headless(argv: Sequence[str]) -> int:

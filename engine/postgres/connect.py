@@ -112,7 +112,7 @@ def _parse(dsn: str) -> dict[str, str]:
         # libpq would take the rest of the password for the host, and print it.
         raise UsageError("The connection URI holds more than one @.", "Write an @ of the password as %40.")
     try:
-        return {name: str(value) for name, value in conninfo_to_dict(dsn).items() if value is not None}
+        given = {name: str(value) for name, value in conninfo_to_dict(dsn).items() if value is not None}
     except psycopg.ProgrammingError:
         # Its text quotes the piece it stumbled on, which may be part of a password: it is neither told nor chained.
         raise UsageError(
@@ -120,6 +120,13 @@ def _parse(dsn: str) -> dict[str, str]:
             "It is host=... port=... dbname=... user=... with quotes around values that hold spaces, "
             "or postgresql://user@host:port/dbname.",
         ) from None
+    if any(port and not port.isdigit() for port in given.get("port", "").split(",")):
+        # user:password without @host reads as host:port: the port is not repeated.
+        raise UsageError(
+            "The port of the connection string is not a number.",
+            "A URI with a user and a password needs a host too: postgresql://user:password@host/dbname.",
+        )
+    return given
 
 
 def _parameters(dsn: str, application_name: str, connect_timeout: float) -> dict[str, Any]:

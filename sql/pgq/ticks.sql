@@ -114,6 +114,14 @@ begin
         locked := true;
     end loop;
 
+    -- Above READ COMMITTED our snapshot may be older than the one of a tick that we do not see; a higher id with an
+    -- older snapshot would give events out twice.
+    if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted')
+        and pgq.seq_getval(q.queue_tick_seq) > newest.tick_id
+    then
+        return null;
+    end if;
+
     insert into pgq.tick (tick_queue, tick_id, tick_event_seq)
     values (q.queue_id, nextval(q.queue_tick_seq::regclass), q.event_seq)
     returning tick_id

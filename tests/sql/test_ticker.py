@@ -112,6 +112,23 @@ def test_a_ticker_that_rolls_back_leaves_the_tick_to_the_next(queue: Any) -> Non
     assert queue.tick(second) is not None
 
 
+@pytest.mark.parametrize("isolation", [psycopg.IsolationLevel.REPEATABLE_READ, psycopg.IsolationLevel.SERIALIZABLE])
+def test_a_ticker_whose_snapshot_is_older_than_a_tick_stores_none_behind_it(
+    queue: Any, isolation: psycopg.IsolationLevel
+) -> None:
+    late = queue.sessions.open(isolation, autocommit=False)
+    late.execute("select count(*) from pgq.tick")
+    for number in range(3):
+        queue.insert(str(number))
+    assert queue.tick() is not None
+    assert queue.tick(late) is None
+    late.commit()
+    queue.insert("x")
+    assert queue.tick(late) is not None, "with a snapshot of its own it ticks"
+    late.commit()
+    assert queue.drain() == ["0", "1", "2", "x"]
+
+
 def test_tickers_of_different_queues_do_not_meet(queue: Any) -> None:
     queue.conn.execute("select pgq.create_queue('other')")
     first, second = queue.sessions.open(autocommit=False), queue.sessions.open()

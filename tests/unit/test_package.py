@@ -105,3 +105,14 @@ def test_an_unknown_daemon_is_named_together_with_those_there_are() -> None:
     assert done.returncode == 2
     assert "tikcer" in done.stderr
     assert "ticker" in done.stderr
+
+
+@pytest.mark.parametrize("option", [["--dsn", "service=other"], ["--read-only"], ["--config", "x.toml"]])
+def test_an_option_of_the_console_before_a_command_is_refused_not_lost(option: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "skyconsole", *option, "status"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert option[0] in done.stderr
+    assert "status" in done.stderr
+    assert done.stdout == ""

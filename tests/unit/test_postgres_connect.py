@@ -126,3 +126,12 @@ def test_waits_double_up_to_the_cap_and_are_jittered_downwards_only(seed: int) -
 
 def test_two_clients_do_not_wait_in_step() -> None:
     assert len({Backoff(rng=random.Random(n)).next() for n in range(20)}) == 20
+
+
+@pytest.mark.parametrize("dsn", ["postgresql://user:S3cret", "postgresql://user:S3cret/db", "host=h port=S3cret"])
+def test_a_password_that_reads_as_a_port_is_refused_without_being_told(dsn: str) -> None:
+    for reader in (describe, resolve_dsn):
+        with pytest.raises(UsageError) as refused:
+            reader(dsn)
+        assert "port" in str(refused.value)
+        assert "S3cret" not in str(refused.value)
