@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..engine.errors import UsageError
+from ..engine.monitor.model import Problem
 from ..engine.monitor.picture import Picture
 from . import format as fmt
 from .columns import CHANGES, CONSUMERS, DAEMONS, GAP, OVERVIEW, QUEUES, Column, Kind, place
@@ -102,8 +103,12 @@ def _headline(picture: Picture) -> str:
         pieces.append(f"pgq {server.pgq_version}" if server.pgq_version else "PgQ is not installed")
     pieces.append(f"{totals.crit} crit, {totals.warn} warn, {totals.ok} ok, {totals.off} off")
     lines = ["  ".join(pieces)]
-    lines += [f"problem: {shown(problem.message)} {shown(problem.hint)}".rstrip() for problem in snapshot.problems]
+    lines += [f"problem: {' — '.join(filter(None, _told(problem)))}" for problem in snapshot.problems]
     return "\n".join(lines)
+
+
+def _told(problem: Problem) -> tuple[str, str]:
+    return shown(problem.message), shown(problem.hint)
 
 
 def _block(screen: str, rows: Sequence[Any], width: int, glyphs: Glyphs) -> str:
@@ -125,7 +130,7 @@ def _block(screen: str, rows: Sequence[Any], width: int, glyphs: Glyphs) -> str:
 
 def _whole(column: Column, rows: Sequence[Any]) -> Column:
     """The column as wide as its widest text: names and notes are never cut, the line gets longer instead."""
-    if column.kind is not Kind.TEXT:
+    if column.kind not in {Kind.TEXT, Kind.LEVEL}:
         return replace(column, from_cells=0, priority=1)
     widest = max((fmt.width(column.text(row)) for row in rows), default=0)
     return replace(column, width=max(fmt.width(column.title), widest), grow=0, priority=0)

@@ -103,9 +103,9 @@ def test_a_stale_pid_file_is_taken_over(pgq_database: str, ticks: Any, ticker_pr
     pidfile = tmp_path / "t.pid"
     pidfile.write_text(f"{gone.pid}\n")
     process = ticker_process(_lines(pgq_database, f"pidfile = {pidfile}"))
+    _soon(lambda: "stale pid file" in process.said(), "it says what it found")
+    _soon(lambda: pidfile.read_text() == f"{process.process.pid}\n", "the file names the new process")
     _soon(lambda: ticks() > 1, "it ticks")
-    assert "stale pid file" in process.said()
-    assert pidfile.read_text() == f"{process.process.pid}\n"
 
 
 @pytest.mark.parametrize(("switches", "code"), [((), 0), (("--compat-signals",), 1)])
