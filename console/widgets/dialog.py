@@ -68,7 +68,7 @@ class Dialog(ModalScreen[Answer]):
             &:focus { background: $primary; color: $background; text-style: bold; background-tint: transparent; }
             &:hover { background: $primary 50%; }
             &:disabled { color: $foreground-disabled; }
-            &:nocolor:focus { text-style: reverse bold; }
+            &:nocolor:focus { text-style: bold underline; }
         }
     }
     """

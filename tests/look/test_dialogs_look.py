@@ -296,7 +296,7 @@ def test_dropping_a_queue_in_other_themes(snap_compare: Compare, theme: str) -> 
     assert snap_compare(Still(production=True), terminal_size=(80, 24), run_before=run)
 
 
-def test_dropping_a_queue_without_colour(snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unregistering_a_consumer_without_colour(snap_compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
     """No colour: the glyph and the words carry the meaning, the focus is reversed."""
     monkeypatch.setenv("NO_COLOR", "1")
     assert snap_compare(Still(production=True), terminal_size=(80, 24), run_before=keys("3", "X"))
