@@ -17,6 +17,7 @@ from skyconsole.console.app import SkyConsole
 from skyconsole.engine.monitor.model import Part, Phase, Snapshot
 from skyconsole.engine.monitor.postgres_source import PostgresSource
 from skyconsole.engine.postgres.cluster import Cluster
+from skyconsole.engine.postgres.modules import install
 from textual import events
 from textual.pilot import Pilot
 
@@ -116,8 +117,6 @@ async def test_a_killed_server_is_told_and_its_return_is_seen(private_cluster: C
     with psycopg.connect(dsn, autocommit=True) as conn:
         conn.execute("create database watched")
     dsn = cluster.dsn("watched")
-    from skyconsole.engine.postgres.modules import install
-
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as conn:
         await install(conn, "pgq")
         await conn.execute("select pgq.create_queue('orders')")
@@ -183,6 +182,58 @@ async def test_a_login_without_rights_sees_what_is_public(pgq_database: str) -> 
                 await until(pilot, lambda: on_screen(app, "retry queue ?"), "the part that may not be read")
                 await pilot.press("enter", "escape")
                 await until(pilot, lambda: on_screen(app, "orders"), "the queue again")
+        finally:
+            conn.execute(sql.SQL("drop role {}").format(sql.Identifier(role)))
+
+
+def ask_for_a_password(rules: Path, role: str) -> None:
+    rules.write_text(f"local all {role} scram-sha-256\n" + rules.read_text("utf-8"), "utf-8")
+
+
+async def test_a_password_that_is_changed_is_told_and_the_right_one_lets_the_console_back_in(
+    private_cluster: Callable[..., Cluster],
+) -> None:
+    cluster = private_cluster()
+    cluster.start()
+    dsn = cluster.dsn()
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as conn:
+        await install(conn, "pgq")
+        await conn.execute("select pgq.create_queue('orders')")
+        await conn.execute("create role guarded login password 'hunter2'")
+        row = await (await conn.execute("show hba_file")).fetchone()
+        assert row is not None
+        ask_for_a_password(Path(row[0]), "guarded")
+        await conn.execute("select pg_reload_conf()")
+        guarded = psycopg.conninfo.make_conninfo(dsn, user="guarded", password="hunter2")
+        async with console_on(PostgresSource(guarded, "watched")) as (app, pilot):
+            await until(pilot, lambda: on_screen(app, "orders"), "the queue")
+            await conn.execute("alter role guarded password 'another'")
+            await conn.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'guarded'")
+            await until(pilot, lambda: app.picture and app.picture.snapshot.phase is Phase.LOST, "the refusal")
+            await until(pilot, lambda: on_screen(app, "password"), "its reason")
+            assert on_screen(app, "orders"), "the last facts stay"
+            assert not on_screen(app, "hunter2")
+            await conn.execute("alter role guarded password 'hunter2'")
+            await pilot.press("r")
+            await until(pilot, lambda: app.picture and app.picture.snapshot.phase is Phase.LIVE, "the return")
+
+
+async def test_rights_that_are_revoked_while_watched_are_told_and_seen_again_when_granted(pgq_database: str) -> None:
+    create_queues(pgq_database, "orders")
+    role = f"watcher_{os.getpid()}"
+    with psycopg.connect(pgq_database, autocommit=True) as conn:
+        conn.execute(sql.SQL("create role {} login").format(sql.Identifier(role)))
+        try:
+            source = PostgresSource(psycopg.conninfo.make_conninfo(pgq_database, user=role), "watched")
+            async with console_on(source, size=(140, 40)) as (app, pilot):
+                await until(pilot, lambda: on_screen(app, "orders"), "the queue")
+                conn.execute("revoke usage on schema pgq from public")
+                await until(pilot, lambda: app.picture and app.picture.snapshot.problems, "the refusal")
+                await until(pilot, lambda: on_screen(app, "permission denied"), "its reason")
+                conn.execute("grant usage on schema pgq to public")
+                await until(
+                    pilot, lambda: not on_screen(app, "permission denied") and on_screen(app, "orders"), "the return"
+                )
         finally:
             conn.execute(sql.SQL("drop role {}").format(sql.Identifier(role)))
 
