@@ -11,6 +11,7 @@ from textual.widget import Widget
 
 from ...engine.language.complete import Suggestion
 from ..shown import shown
+from ..widgets.signs import in_ascii, only_ascii
 
 ROWS = 8
 """The menu shows so many completions at once."""
@@ -48,6 +49,10 @@ class HintLine(Widget):
         self.refresh(layout=True)
 
     def render(self) -> Content:
+        line = self._line()
+        return in_ascii(line) if only_ascii(self.app) else line
+
+    def _line(self) -> Content:
         width = self.size.width
         gap = width - self._left.cell_length - self._right.cell_length
         if gap < 2 and self.has_class("-error") and self._right and width > self._right.cell_length + 22:

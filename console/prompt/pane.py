@@ -22,6 +22,7 @@ from ...engine.language.errors import LanguageError
 from ...engine.language.model import Command, Risk
 from ...engine.language.names import NO_NAMES, Names
 from ...engine.language.parse import parse
+from ..widgets.signs import SignText
 from .area import PromptArea
 from .history import History
 from .overlays import CompletionMenu, HintLine
@@ -102,7 +103,7 @@ class PromptPane(Widget):
         with Horizontal():
             yield Static(":", classes="prompt-sign", markup=False)
             yield self._area
-            yield Static(_REST, classes="prompt-rest", markup=False)
+            yield SignText(_REST, classes="prompt-rest")
         yield self._hint
         yield self._menu
 

@@ -9,7 +9,7 @@ from textual.widgets import Static
 
 from ..glyphs import ASCII
 
-_TO_ASCII = str.maketrans("●▲■○·✓⏎…→›↑↓←", "o!#--*<~>>^v<")
+_TO_ASCII = str.maketrans("●▲■○·✓⏎…→›↑↓←—", "o!#--*<~>>^v<-")
 
 
 def only_ascii(app: App[object]) -> bool:
