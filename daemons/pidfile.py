@@ -85,8 +85,10 @@ def _is_daemon(pid: int) -> bool:
         return True
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2][:1]
     except OSError:
         return True
     if not command:
-        return False
+        # Ended and not yet waited for, or just about to become another program, which may be a daemon.
+        return state not in (b"Z", b"X")
     return any(word in command for word in (b"pgqd", b"skyconsole", b"python"))
