@@ -13,7 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from ..engine.clock import Clock, SystemClock
-from ..engine.errors import SkyError
+from ..engine.errors import SkyError, UsageError
 from ..engine.language.journal import Journal
 from ..engine.language.names import Names
 from ..engine.monitor.explain import Evidence, explain
@@ -123,6 +123,9 @@ class SkyConsole(Navigator):
         super().__init__(read_only=guarded if read_only is None else read_only)
         for colours in shipped_themes():
             self.register_theme(textual_theme(colours))
+        if theme and theme not in self.available_themes:
+            own = ", ".join(name for name in sorted(self.available_themes) if name.startswith("sky-"))
+            raise UsageError(f'There is no theme "{theme}".', f"Ours are {own}; ctrl+p lists all.")
         self.theme = theme or DEFAULT_THEME
         self.clock = clock or SystemClock()
         self.started = self.clock.now()

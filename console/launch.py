@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import click
 
-from ..engine.errors import ExitCode, SkyError
+from ..engine.errors import ExitCode, UnreachableError
 from ..engine.monitor.derive import derive
 from ..engine.monitor.model import Part, Phase
 from ..engine.monitor.picture import Level, Picture
@@ -125,13 +125,13 @@ def pictures(databases: Mapping[str, str], settings: Settings | None, readings: 
 def as_text(
     databases: Mapping[str, str], settings: Settings | None = None, *, readings: int = 2, interval: float = 0.5
 ) -> list[Picture]:
-    """Print every screen's main table of each database. Raises SkyError when none could be reached."""
+    """Print every screen's main table of each database. Raises UnreachableError when none could be reached."""
     from .plain import plain_screens
 
     taken = pictures(databases, settings, readings, interval)
     click.echo(plain_screens(taken))
     if all(picture.snapshot.phase is Phase.LOST for picture in taken):
-        raise_unreachable(taken[0])
+        raise unreachable(taken[0])
     return taken
 
 
@@ -144,12 +144,12 @@ def as_json(databases: Mapping[str, str], settings: Settings | None = None) -> l
     return taken
 
 
-def raise_unreachable(picture: Picture) -> None:
-    """Turn a lost picture into the error that it is."""
+def unreachable(picture: Picture) -> UnreachableError:
+    """The error that a lost picture is."""
     problem = next(iter(picture.snapshot.problems), None)
-    error = SkyError(problem.message if problem else "The server cannot be reached.", problem.hint if problem else "")
-    error.exit_code = ExitCode.UNREACHABLE
-    raise error
+    if problem is None:
+        return UnreachableError(f"{picture.snapshot.source} cannot be reached.")
+    return UnreachableError(problem.message, problem.hint)
 
 
 def health(taken: list[Picture]) -> ExitCode:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
-from typing import Any, assert_never
+from typing import Any, Protocol, assert_never
 
 import psycopg
 
@@ -176,9 +176,10 @@ async def run(dsn: str, queues: tuple[Queue, ...], seed: int) -> None:
                     group.create_task(_keep(dsn, consumer.name, _Worker(queue, consumer)))
 
 
-class _Work:
-    async def work(self, conn: Connection) -> None:
-        raise NotImplementedError
+class _Work(Protocol):
+    """What goes on for ever on a connection."""
+
+    async def work(self, conn: Connection) -> None: ...
 
 
 async def _keep(dsn: str, name: str, work: _Work) -> None:
@@ -195,7 +196,7 @@ async def _keep(dsn: str, name: str, work: _Work) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Producer(_Work):
+class _Producer:
     queue: Queue
     rng: random.Random
 
@@ -209,7 +210,7 @@ class _Producer(_Work):
                     await api.insert_event(conn, self.queue.name, self.rng.choice(kinds), json.dumps(data))
 
 
-class _LockHolder(_Work):
+class _LockHolder:
     """A migration that somebody began and left open."""
 
     async def work(self, conn: Connection) -> None:
@@ -219,7 +220,7 @@ class _LockHolder(_Work):
 
 
 @dataclass(frozen=True, slots=True)
-class _Worker(_Work):
+class _Worker:
     queue: Queue
     consumer: Consumer
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
 
 from ..engine.errors import SkyError
+
+BECOMING = 0.5
+"""Seconds that a process may take to become another program, in which it shows no command line."""
 
 
 class PidFileError(SkyError):
@@ -83,12 +87,15 @@ def _is_daemon(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2][:1]
-    except OSError:
-        return True
-    if not command:
-        # Ended and not yet waited for, or just about to become another program, which may be a daemon.
-        return state not in (b"Z", b"X")
+    deadline = time.monotonic() + BECOMING
+    while True:
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2][:1]
+        except OSError:
+            return True
+        # Without a command line: ended and not yet waited for, a thread of the kernel, or just becoming a program.
+        if command or state in (b"Z", b"X") or time.monotonic() > deadline:
+            break
+        time.sleep(0.005)
     return any(word in command for word in (b"pgqd", b"skyconsole", b"python"))

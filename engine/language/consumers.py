@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..errors import UsageError
 from ..postgres.sql import queries
+from .looks import Looks
 from .model import Command, Context, Guard, Plan, Risk, Row, Step, Undo
 from .scope import (
     EVERY,
@@ -26,23 +27,11 @@ _GREATEST_TICK = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class ShowConsumer:
+class ShowConsumer(Looks):
     """Lists consumers; the default queue plays no part (spec/qadmin.md 4)."""
 
     consumer: str | Every = EVERY
     queue: str | Every = EVERY
-
-    @property
-    def risk(self) -> Risk:
-        return Risk.LOOK
-
-    @property
-    def reason(self) -> str:
-        return ""
-
-    @property
-    def confirm_name(self) -> str:
-        return ""
 
     def text(self) -> str:
         if self.queue is not EVERY:

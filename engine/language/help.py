@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import UsageError
+from .looks import Looks
 from .model import Context, Plan, Risk
 from .nodes import syntax
 
@@ -17,23 +18,11 @@ _RISK_WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Help:
+class Help(Looks):
     """Shows the statements of the language, or those that begin with some words."""
 
     topic: str = ""
     """Words with single blanks between them, in lower case: `create queue`."""
-
-    @property
-    def risk(self) -> Risk:
-        return Risk.LOOK
-
-    @property
-    def reason(self) -> str:
-        return ""
-
-    @property
-    def confirm_name(self) -> str:
-        return ""
 
     def text(self) -> str:
         return f"help {self.topic};" if self.topic else "show help;"

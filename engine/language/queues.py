@@ -8,6 +8,7 @@ from typing import Self
 from ..errors import UsageError
 from ..postgres.sql import queries
 from .literal import quote_string
+from .looks import Looks
 from .model import Command, Context, Guard, Plan, Risk, Row, Step, Undo
 from .scope import EVERY, Every, consumers_of, did_you_mean, listed, plural, queue_facts, write
 from .settings import BY_NAME, SETTINGS, Setting, normalise, of_facts
@@ -17,23 +18,11 @@ _FILE = "language/queue.sql"
 
 
 @dataclass(frozen=True, slots=True)
-class ShowQueue:
+class ShowQueue(Looks):
     """Lists one queue, or all of them."""
 
     queue: str | Every | None = None
     """None: the default queue, or every queue when there is none."""
-
-    @property
-    def risk(self) -> Risk:
-        return Risk.LOOK
-
-    @property
-    def reason(self) -> str:
-        return ""
-
-    @property
-    def confirm_name(self) -> str:
-        return ""
 
     def text(self) -> str:
         return "show queue;" if self.queue is None else f"show queue {write(self.queue)};"

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import skyconsole
+from skyconsole.console.app import SkyConsole
+from skyconsole.engine.errors import UsageError
 
 ROOT = Path(skyconsole.__file__).parent
 LEFT_OUT = {"tests", "docs", "build", "dist"}
@@ -116,3 +118,8 @@ def test_an_option_of_the_console_before_a_command_is_refused_not_lost(option: l
     assert option[0] in done.stderr
     assert "status" in done.stderr
     assert done.stdout == ""
+
+
+def test_an_unknown_theme_is_refused_by_name_before_anything_is_drawn() -> None:
+    with pytest.raises(UsageError, match='no theme "nope"'):
+        SkyConsole([], theme="nope")
