@@ -26,6 +26,8 @@ from .run import Report, Settings, torture
 
 SHORT_SECONDS = 12.0
 
+MOST_RUNS_OF_THE_ORIGINAL = 5
+
 # Processes are killed, not the machine: what was written reaches the disk later, so fsync changes nothing here.
 _SERVER = {
     "fsync": "off",
@@ -62,12 +64,16 @@ def _versions() -> list[int]:
     return [int(major) for major in os.environ.get("SKYCONSOLE_TORTURE_VERSIONS", "14,15,16,17,18").split(",")]
 
 
-def _started(cluster: Cluster) -> tuple[PrivateServer, str]:
+def _running(cluster: Cluster) -> PrivateServer:
     server = PrivateServer(cluster, _SERVER)
     server.restart()
+    return server
+
+
+def _create_database(cluster: Cluster, name: str) -> str:
     with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
-        connection.execute("create database torture")
-    return server, cluster.dsn("torture")
+        connection.execute(f"create database {name}")
+    return cluster.dsn(name)
 
 
 async def _install(dsn: str) -> None:
@@ -76,7 +82,8 @@ async def _install(dsn: str) -> None:
 
 
 def _torture_ours(cluster: Cluster, folder: Path, seconds: float, daemon: bool) -> Report:
-    server, dsn = _started(cluster)
+    server = _running(cluster)
+    dsn = _create_database(cluster, "torture")
     asyncio.run(_install(dsn))
     seed = _seed()
     print(f"SKYCONSOLE_TORTURE_SEED={seed}")
@@ -122,17 +129,27 @@ def test_no_event_is_lost_repeated_or_made_up_in_a_long_torture(
 def test_the_torture_finds_the_losses_of_the_original_extension(
     private_cluster: Callable[..., Cluster], tmp_path: Path
 ) -> None:
-    """The known defect (spec/pgq.md 13.1) has to be found, else the torture proves nothing."""
+    """The known defect (spec/pgq.md 13.1) has to be found, else the torture proves nothing.
+
+    One run may miss it: the original can also break before it loses, by deleting the tick a new consumer stands on,
+    and then it never rotates again. So there are several runs, each with the next seed, until one finds a loss.
+    """
     cluster = private_cluster(15)
-    server, dsn = _started(cluster)
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        if not connection.execute("select 1 from pg_available_extensions where name = 'pgq'").fetchone():
-            missing = "the original extension pgq is not installed for PostgreSQL 15"
-            if os.environ.get("SKYCONSOLE_TEST_REQUIRE") == "all":
-                pytest.fail(missing)
-            pytest.skip(missing)
-        connection.execute("create extension pgq")
-    seed = _seed()
-    report = asyncio.run(torture(server, 15, dsn, tmp_path, Settings(min(_seconds(), 60.0), seed)))
-    print(report)
-    assert any(finding.fate is Fate.LOST for finding in report.findings), report
+    server = _running(cluster)
+    first = _seed()
+    for seed in range(first, first + MOST_RUNS_OF_THE_ORIGINAL):
+        dsn = _create_database(cluster, f"torture_{seed}")
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            if not connection.execute("select 1 from pg_available_extensions where name = 'pgq'").fetchone():
+                missing = "the original extension pgq is not installed for PostgreSQL 15"
+                if os.environ.get("SKYCONSOLE_TEST_REQUIRE") == "all":
+                    pytest.fail(missing)
+                pytest.skip(missing)
+            connection.execute("create extension pgq")
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        report = asyncio.run(torture(server, 15, dsn, folder, Settings(min(_seconds(), 40.0), seed)))
+        print(report)
+        if any(finding.fate is Fate.LOST for finding in report.findings):
+            return
+    pytest.fail(f"{MOST_RUNS_OF_THE_ORIGINAL} runs from seed {first} on found no loss: the torture is too mild")
