@@ -42,25 +42,33 @@ class Sample:
 class Rounds:
     """The samples of all competitors, in the order they were measured.
 
-    A row `ours: way` is compared with `original: way`, any other with the base.
+    A row is compared with the one its samples name as their base; else `ours: way` with `original: way`, and any
+    other with the base of all.
     """
 
     def __init__(self, base: str) -> None:
         self._base = base
         self._samples: dict[str, list[Sample]] = defaultdict(list)
+        self._bases: dict[str, str] = {}
 
-    def add(self, name: str, sample: Sample) -> None:
-        """One more sample of a competitor."""
+    def add(self, name: str, sample: Sample, base: str | None = None) -> None:
+        """One more sample of a competitor, and whom it is to be compared with."""
         self._samples[name].append(sample)
+        if base is not None:
+            self._bases[name] = base
 
     def report(self, title: str, target: Path | None) -> None:
         """Print medians, spreads and ratios to the base, and write the same as JSON if a file is given."""
         print(f"{title}\n{platform.platform()}, {platform.processor() or platform.machine()}")
-        print(f"{'':44}{'events/s':>12}{'min - max':>20}{'ratio':>7}{'CPU µs':>9}{'ratio':>7}{'WAL B':>7}")
+        print(
+            f"{'':44}{'events/s':>12}{'min - max':>20}{'ratio':>7}"
+            f"{'CPU µs':>9}{'min - max':>15}{'ratio':>7}{'WAL B':>7}"
+        )
         facts: dict[str, dict[str, object]] = {}
         for name in self._samples:
             own, base = self._figures(name), self._figures(self._base_of(name))
             rates = sorted(sample.events / sample.wall for sample in self._samples[name])
+            loads = sorted(sample.cpu / sample.events * 1e6 for sample in self._samples[name])
             rate_ratio, cpu_ratio = own["rate"] / base["rate"], own["cpu"] / base["cpu"] if base["cpu"] else 0.0
             facts[name] = {
                 **own,
@@ -71,12 +79,14 @@ class Rounds:
             }
             print(
                 f"{name:44}{own['rate']:12,.0f}{f'{rates[0]:,.0f} - {rates[-1]:,.0f}':>20}{rate_ratio:7.2f}"
-                f"{own['cpu'] * 1e6:9.1f}{cpu_ratio:7.2f}{own['wal']:7.0f}"
+                f"{own['cpu'] * 1e6:9.1f}{f'{loads[0]:.1f} - {loads[-1]:.1f}':>15}{cpu_ratio:7.2f}{own['wal']:7.0f}"
             )
         if target is not None:
             target.write_text(json.dumps({"title": title, "base": self._base, "rows": facts}, indent=2) + "\n")
 
     def _base_of(self, name: str) -> str:
+        if name in self._bases:
+            return self._bases[name]
         same_way = name.replace(f"{OURS}: ", f"{ORIGINAL}: ")
         return same_way if name.startswith(f"{OURS}: ") and same_way in self._samples else self._base
 
@@ -149,7 +159,9 @@ def backend_cpu(pid: int) -> float:
 
 
 @contextmanager
-def measured(connection: psycopg.Connection, rounds: Rounds, name: str, events: int) -> Iterator[None]:
+def measured(
+    connection: psycopg.Connection, rounds: Rounds, name: str, events: int, base: str | None = None
+) -> Iterator[None]:
     """Measure what the block makes this connection's backend do with so many events."""
     pid = connection.info.backend_pid
     wal = value(connection, "select pg_current_wal_insert_lsn() - '0/0'")
@@ -159,4 +171,4 @@ def measured(connection: psycopg.Connection, rounds: Rounds, name: str, events: 
     wall = time.perf_counter() - begin
     cpu = backend_cpu(pid) - cpu
     wal = value(connection, "select pg_current_wal_insert_lsn() - '0/0'") - wal
-    rounds.add(name, Sample(wall, cpu, wal, events))
+    rounds.add(name, Sample(wall, cpu, wal, events), base)
