@@ -246,7 +246,8 @@ class DatabaseTicker:
             pace = replace(pace, period=self.config.ticker_period, min_period=max(self.config.ticker_min_period, 0.001))
             started = self._clock.monotonic()
             look = None
-            if seen is not None and started - seen_at < seen.lasts and await self._is_unchanged(connection, seen):
+            recent = seen if seen is not None and started - seen_at < seen.lasts and pace.glances(started) else None
+            if recent is not None and await self._is_unchanged(connection, recent):
                 pace = pace.glanced(self._clock.monotonic() - started)
                 self._noted_look()
             else:

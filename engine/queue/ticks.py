@@ -26,7 +26,14 @@ QUIET_SHARE = 8
 """After a silence of t seconds a look comes t / 8 seconds after the one before."""
 
 COST_SHARE = 10
-"""Looks take at most one tenth of the time."""
+"""Looks take at most one tenth of the time..."""
+
+EAGER_MIN_PERIOD = 0.005
+EAGER_COST_SHARE = 2
+"""...but half of it where the least distance is set below so many seconds: then latency counts, not processor time."""
+
+CHEAP_LOOK = 0.002
+"""A look of less than so many seconds is not preceded by a glance while events come in."""
 
 MOST_IDLE_DELAY = 1.0
 """Seconds by which an idle tick may be late."""
@@ -123,7 +130,8 @@ class Pace:
         """Seconds that lie between the beginnings of two looks at least."""
         # The first look of a session fills its caches, and any one may have waited: the cheapest tells the cost.
         cost = min(self.costs) if len(self.costs) > 1 else 0.0
-        return min(max(self.min_period, COST_SHARE * cost), max(self.period, self.min_period))
+        share = COST_SHARE if self.min_period >= EAGER_MIN_PERIOD else EAGER_COST_SHARE
+        return min(max(self.min_period, share * cost), max(self.period, self.min_period))
 
     def distance(self, now: float) -> float:
         """Seconds from the beginning of the latest look to the beginning of the next."""
@@ -134,6 +142,10 @@ class Pace:
         if self.next_due is not None:
             wanted = min(wanted, self.next_due + 0.001)
         return min(most, max(self.least, wanted))
+
+    def glances(self, now: float) -> bool:
+        """Whether a glance before a look pays: not when news is likely and a look costs next to nothing."""
+        return self.quiet(now) > 1.0 or not self.costs or min(self.costs) > CHEAP_LOOK
 
     def quiet(self, now: float) -> float:
         """Seconds since an eager queue had new events; infinite when none ever had."""

@@ -47,6 +47,21 @@ def test_dear_looks_never_take_more_than_a_tenth_of_the_time() -> None:
     assert pace.distance(0.0) == pytest.approx(0.2)
 
 
+def test_looks_may_take_half_of_the_time_where_the_least_distance_asks_for_it() -> None:
+    pace = Pace(period=1.0, min_period=0.001)
+    for cost in (0.02, 0.03, 0.02):
+        pace = pace.after(EAGER, 0.0, cost)
+    assert pace.distance(0.0) == pytest.approx(0.04)
+
+
+def test_no_glance_comes_before_a_cheap_look_while_events_come_in() -> None:
+    pace = START.after(EAGER, 10.0, 0.0005)
+    assert not pace.glances(10.5)
+    assert pace.glances(12.0), "in silence a glance is enough"
+    assert START.after(EAGER, 10.0, 0.02).glances(10.5), "a glance is cheaper than a dear look"
+    assert START.glances(0.0), "nothing is known of the costs yet"
+
+
 def test_a_wake_up_counts_as_events() -> None:
     assert START.woken(7.0).distance(7.0) == 0.01
     assert START.quiet(7.0) == float("inf")
