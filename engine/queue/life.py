@@ -1,0 +1,303 @@
+"""The life of a consumer: batch after batch, waiting, errors, reconnecting, stopping. One program for all kinds."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from ..errors import SkyError, UnreachableError, UsageError
+from ..postgres.connect import Backoff
+from ..postgres.sql import queries
+from .event import BatchTags
+from .feed import Feed
+from .fetch import Foreseen, Source, event_sql, foresee
+from .model import Batch
+from .requests import (
+    Begin,
+    Close,
+    Commit,
+    Execute,
+    Handle,
+    IsBroken,
+    Join,
+    Place,
+    Program,
+    Rollback,
+    Rows,
+    Spawn,
+    Wait,
+    rows,
+    value,
+)
+from .retry import reason_of
+from .steps import BatchStatistics, Observer, Report, Step
+from .stopping import Stop, StopNow
+from .ticks import tick_channel
+from .work import BatchLostError, Capabilities, NotRegisteredError, PlainWork
+
+_SQL = queries("queue/consumer.sql")
+_ALL = tuple(Place)
+
+logger = logging.getLogger("skyconsole.consumer")
+
+
+class Life:
+    """Works off batches until it is told to stop. The drivers run `live`; everything it decides is in here."""
+
+    def __init__(
+        self,
+        work: PlainWork,
+        handler: Callable[..., Any],
+        stop: Stop,
+        observer: Observer | None = None,
+        report: Report | None = None,
+    ) -> None:
+        self.work = work
+        self.settings = work.settings
+        self._handler = handler
+        self._stop = stop
+        self._observer = observer
+        self._report = report or _logged
+        self._backoff = Backoff()
+        self._foreseen: Any = None
+        """The task that reads ahead."""
+        self._reads_ahead = self.settings.prefetch and not self.settings.autocommit
+        self._is_behind = False
+        """The batch before was there without waiting: more may be."""
+        self._listening = False
+        self._worked = False
+        """A pass went well since the start."""
+        self._batch: Batch | None = None
+        """The batch in work."""
+        self._idle_since = self._spoke_at = time.monotonic()
+
+    def live(self) -> Program[None]:
+        """Work until the stop. Raises SkyError for what no waiting will mend, and StopNow."""
+        while not self._stop.requested:
+            try:
+                if (yield from self._session()):
+                    break
+                yield Close(_ALL)
+            except Exception as error:
+                if self._is_fatal(error) or self.settings.loop_delay <= 0:
+                    raise
+                yield from self._recover(error)
+        # Also a batch that failed and waits for its next try.
+        yield from self.abandon()
+
+    def _is_fatal(self, error: Exception) -> bool:
+        if isinstance(error, NotRegisteredError):
+            return not self._worked
+        return isinstance(error, SkyError) and not isinstance(error, UnreachableError)
+
+    def _recover(self, error: Exception) -> Program[None]:
+        lost = isinstance(error, UnreachableError)
+        for place in self.work.handler_places:
+            lost = lost or bool((yield IsBroken(place)))
+        yield Close(_ALL)
+        self._foreseen = None
+        self._is_behind = False
+        wait = self._backoff.next() if lost else self.settings.exception_sleep
+        if lost:
+            logger.warning("the connection is lost, again in %.1f s: %s", wait, reason_of(error))
+        else:
+            logger.error("the batch failed and comes again in %g s", wait, exc_info=error)
+        yield Wait(wait)
+
+    def _session(self) -> Program[bool]:
+        """Work on one set of connections; False: they are to be made anew."""
+        settings = self.settings
+        born = time.monotonic()
+        yield from self._greet()
+        yield from self.work.prepare()
+        while not self._stop.requested:
+            try:
+                found = yield from self._round()
+            except BatchLostError as lost:
+                logger.warning("%s", lost)
+                found = True
+            self._worked = True
+            self._backoff.reset()
+            self._is_behind = found
+            if settings.loop_delay < 0 or (settings.loop_delay == 0 and not found):
+                return True
+            if not found:
+                self._tell_idle()
+                yield Wait(settings.loop_delay, Place.QUEUE if self._listening else None)
+            if settings.connection_lifetime and time.monotonic() - born > settings.connection_lifetime:
+                yield from self._forget()
+                return False
+        return True
+
+    def _greet(self) -> Program[None]:
+        found = yield from rows(Place.QUEUE, _SQL["capabilities"])
+        self.work.capabilities = Capabilities(*found[0])
+        if self.settings.on_error == "dead_letter" and not self.work.capabilities.dead_letters:
+            raise UsageError(
+                'on_error = "dead_letter" needs a server that keeps dead letters: its pgq has no function event_dead.',
+                "Install skyconsole's pgq there, or set on_error = retry.",
+            )
+        self._listening = False
+        if self.settings.listen:
+            queue_id = yield from value(Place.QUEUE, _SQL["queue_id"], self.settings.queue_name)
+            if queue_id is not None:
+                channel = sql.Identifier(tick_channel(queue_id))
+                yield Execute(Place.QUEUE, sql.SQL(_SQL["listen"]).format(channel=channel))
+                self._listening = True
+
+    def _round(self) -> Program[bool]:
+        """Work off one batch; False: there is none."""
+        batch = yield from self.work.open()
+        if batch is None:
+            yield from self._forget()
+            return False
+        self._batch = batch
+        self._step(Step.OPENED, batch)
+        try:
+            yield from self._work_off(batch)
+        except (KeyboardInterrupt, asyncio.CancelledError) as interruption:
+            yield from self._hand_back(batch)
+            raise StopNow from interruption
+        except BaseException:
+            for place in self.work.handler_places:
+                yield Rollback(place)
+            raise
+        self._batch = None
+        return True
+
+    def abandon(self) -> Program[None]:
+        """Hand back the batch that is open, if there is one."""
+        if self._batch is not None:
+            yield from self._hand_back(self._batch)
+
+    def _hand_back(self, batch: Batch) -> Program[None]:
+        # Whatever the connections are at: closing them takes the work back. What is to be said needs a fresh one.
+        yield Close(_ALL)
+        self._foreseen = None
+        fate = yield from self.work.hand_back(batch)
+        yield Close(_ALL)
+        self._batch = None
+        logger.warning("stopped in the middle of batch %s: %s", batch.batch_id, fate)
+
+    def _work_off(self, batch: Batch) -> Program[None]:
+        began = time.monotonic()
+        settings = self.settings
+        tags = BatchTags(
+            settings.queue_name, batch.batch_id, settings.retry, dead_letters=self.work.capabilities.dead_letters
+        )
+        count = 0
+        admitted = yield from self.work.admit(batch, tags)
+        if not settings.autocommit:
+            yield Begin(Place.QUEUE)
+        if admitted:
+            count = yield from self._handle(batch, tags)
+        else:
+            yield from self._forget()
+        # A handler that came back too late was left behind, and its batch handed back.
+        self._stop.check()
+        if (yield from self.work.seal(batch, tags)):
+            self._step(Step.REMOTE_COMMITTED, batch)
+        yield from self._settle(batch, tags)
+        self._step(Step.FINISHING, batch)
+        if not (yield from self.work.finish(batch)):
+            raise BatchLostError(
+                f"Batch {batch.batch_id} was finished or taken over by somebody else: our work on it is rolled back."
+            )
+        self._step(Step.FINISHED, batch)
+        was_open = yield Commit(Place.QUEUE)
+        if not was_open and not settings.autocommit:
+            logger.warning("the handler ended the transaction of batch %s: it may come twice", batch.batch_id)
+        self._step(Step.COMMITTED, batch)
+        ended = self._spoke_at = time.monotonic()
+        idle, self._idle_since = began - self._idle_since, ended
+        self._report(BatchStatistics(batch.batch_id, count, ended - began, idle, len(tags.retries), len(tags.letters)))
+
+    def _handle(self, batch: Batch, tags: BatchTags) -> Program[int]:
+        source = yield from self._source(batch)
+        self._step(Step.FETCHED, batch)
+
+        def next_rows() -> Program[Rows]:
+            was_exhausted = source.exhausted
+            found = yield from source.next_rows()
+            if source.exhausted and not was_exhausted:
+                yield from self._look_ahead(batch)
+            return found
+
+        feed = Feed(self.work, batch, tags, next_rows, self._stop, self._observer)
+        yield Handle(self._handler, self.work.handler_places, feed)
+        yield from source.close()
+        self._step(Step.HANDLED, batch)
+        return feed.count
+
+    def _source(self, batch: Batch) -> Program[Source]:
+        """The batch's events, begun to be read: those read ahead, if it is the batch that was foreseen."""
+        if self._foreseen is not None:
+            foreseen = yield from self._take_foreseen()
+            if foreseen is not None and foreseen.is_of(batch):
+                return foreseen.source
+            if foreseen is not None:
+                yield from foreseen.source.close()
+        hint = batch.tick_event_seq - batch.prev_tick_event_seq
+        is_long = 0 < self.settings.lazy_fetch < hint
+        events = yield from event_sql(Place.QUEUE, batch)
+        if self._reads_ahead and is_long:
+            source = Source(Place.AHEAD, events, self.settings)
+            try:
+                yield from source.start()
+            except UnreachableError as error:
+                logger.warning("no second connection to read ahead: %s", error)
+                self._reads_ahead = False
+            else:
+                return source
+        source = Source(Place.QUEUE, events, self.settings)
+        yield from source.start()
+        return source
+
+    def _look_ahead(self, batch: Batch) -> Program[None]:
+        if self._reads_ahead and self._is_behind and self.work.may_read_ahead and self._foreseen is None:
+            self._foreseen = yield Spawn(foresee(self.work, batch))
+
+    def _take_foreseen(self) -> Program[Foreseen | None]:
+        task, self._foreseen = self._foreseen, None
+        try:
+            foreseen: Foreseen | None = yield Join(task)
+        except (SkyError, psycopg.Error) as error:
+            # Reading ahead only saves time: the batch is read again where its errors count.
+            logger.debug("what was read ahead is lost: %s", reason_of(error))
+            yield Close((Place.AHEAD,))
+            return None
+        return foreseen
+
+    def _forget(self) -> Program[None]:
+        """Let go of what was read ahead."""
+        if self._foreseen is not None and (foreseen := (yield from self._take_foreseen())) is not None:
+            yield from foreseen.source.close()
+
+    def _settle(self, batch: Batch, tags: BatchTags) -> Program[None]:
+        """Write the retries and the dead letters, in the transaction that finishes the batch."""
+        if retries := tags.retries:
+            yield Execute(Place.QUEUE, _SQL["event_retry"], (batch.batch_id, list(retries), list(retries.values())))
+            self._step(Step.RETRY_TAGGED, batch)
+        if letters := tags.letters:
+            yield Execute(Place.QUEUE, _SQL["event_dead"], (batch.batch_id, list(letters), list(letters.values())))
+            self._step(Step.DEAD_TAGGED, batch)
+
+    def _tell_idle(self) -> None:
+        now = time.monotonic()
+        if now - self._spoke_at >= self.settings.keepalive_stats:
+            self._spoke_at = now
+            self._report(BatchStatistics(None, 0, 0.0, now - self._idle_since))
+
+    def _step(self, step: Step, batch: Batch) -> None:
+        if self._observer is not None:
+            self._observer.on_step(step, batch.batch_id)
+
+
+def _logged(statistics: BatchStatistics) -> None:
+    logger.info("%s", statistics)

@@ -1,0 +1,110 @@
+"""What a plain consumer does around its handler: open a batch, finish it. The other kinds change parts of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psycopg
+
+from ..errors import SkyError
+from ..postgres.sql import queries
+from .event import BatchTags
+from .model import Batch
+from .requests import Place, Program, Request, rows, value
+from .settings import ConsumerSettings
+
+__all__ = ["BatchLostError", "Capabilities", "NotRegisteredError", "PlainWork", "Request"]
+
+_SQL = queries("queue/consumer.sql")
+
+
+class NotRegisteredError(SkyError):
+    """The consumer has no subscription to its queue."""
+
+
+class BatchLostError(SkyError):
+    """The batch was finished or taken over by somebody else; what was done for it is rolled back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """Which of our additions the server has."""
+
+    dead_letters: bool = False
+    coop: bool = False
+    finish_batch_of: bool = False
+    touch: bool = False
+    release_batch: bool = False
+
+
+class PlainWork:
+    """A consumer whose work is done where its queue is, in the transaction that finishes the batch."""
+
+    handler_places: tuple[Place, ...] = (Place.QUEUE,)
+    may_read_ahead = True
+    """Whether the next batch is foreseeable: nobody else takes batches of this consumer."""
+    touch_interval: float | None = None
+    """Seconds after which a batch in work is to be touched; None: never."""
+
+    def __init__(self, settings: ConsumerSettings) -> None:
+        self.settings = settings
+        self.capabilities = Capabilities()
+
+    def register(self) -> Program[bool]:
+        """True: newly registered."""
+        added = yield from value(Place.QUEUE, _SQL["register"], self.settings.queue_name, self.settings.consumer_name)
+        return bool(added)
+
+    def unregister(self) -> Program[int]:
+        """How many subscriptions were removed."""
+        removed = yield from value(
+            Place.QUEUE, _SQL["unregister"], self.settings.queue_name, self.settings.consumer_name
+        )
+        return int(removed)
+
+    def prepare(self) -> Program[None]:
+        """Before the first batch on fresh connections."""
+        yield from ()
+
+    def open(self, place: Place = Place.QUEUE) -> Program[Batch | None]:
+        """The consumer's open batch, or the next one; None: there is none yet. Raises NotRegisteredError."""
+        chosen = self.settings
+        arguments = (chosen.queue_name, chosen.consumer_name, chosen.min_lag, chosen.min_count, chosen.min_interval)
+        try:
+            found = yield from rows(place, _SQL["next_batch"], *arguments)
+        except psycopg.errors.RaiseException as error:
+            if not str(error).startswith("Not subscriber to queue"):
+                raise
+            raise NotRegisteredError(
+                f'The consumer "{chosen.consumer_name}" is not registered on the queue "{chosen.queue_name}".',
+                "Register it first: consumer.register(), or the switch --register.",
+            ) from error
+        return Batch(*found[0]) if found and found[0][0] is not None else None
+
+    def admit(self, batch: Batch, tags: BatchTags) -> Program[bool]:
+        """Whether the batch is to be processed; False: that was done before, and `tags` holds what was tagged then."""
+        yield from ()
+        return True
+
+    def seal(self, batch: Batch, tags: BatchTags) -> Program[bool]:
+        """Make the work durable where that is not the queue's transaction; True: something was committed."""
+        yield from ()
+        return False
+
+    def finish(self, batch: Batch, place: Place = Place.QUEUE) -> Program[bool]:
+        """Finish the batch; False: it is not open any more."""
+        finished = yield from value(place, _SQL["finish_batch"], batch.batch_id)
+        return bool(finished)
+
+    def touch(self) -> Program[None]:
+        """Tell that the batch is still in work."""
+        yield from ()
+
+    def hand_back(self, batch: Batch) -> Program[str]:
+        """Give up a batch whose work was rolled back; returns what becomes of it."""
+        yield from ()
+        return "it stays open and comes again at the next start"
+
+    def newer_tick(self, batch: Batch) -> Program[bool]:
+        """Whether something is there to be read ahead."""
+        return bool((yield from value(Place.AHEAD, _SQL["newer_tick"], self.settings.queue_name, batch.tick_id)))

@@ -1,0 +1,88 @@
+-- What every consumer says to the database its queue is in (spec/pgq.md 4.4, spec/pgq-clients.md 3).
+
+-- name: capabilities
+select to_regprocedure('pgq.event_dead(bigint, bigint, text)') is not null,
+       to_regprocedure('pgq_coop.next_batch(text, text, text)') is not null,
+       to_regprocedure('pgq_coop.finish_batch_of(text, text, text, bigint)') is not null,
+       to_regprocedure('pgq_coop.touch(text, text, text)') is not null,
+       to_regprocedure('pgq_coop.release_batch(text, text, text, bigint)') is not null;
+
+-- name: queue_id
+select queue_id
+  from pgq.queue
+ where queue_name = %s;
+
+-- name: listen
+listen {channel};
+
+-- name: register
+select pgq.register_consumer(%s, %s);
+
+-- name: register_at
+select pgq.register_consumer_at(%s, %s, %s);
+
+-- name: unregister
+select pgq.unregister_consumer(%s, %s);
+
+-- name: next_batch
+select batch_id, cur_tick_id, prev_tick_id, cur_tick_time, prev_tick_time, cur_tick_event_seq, prev_tick_event_seq
+  from pgq.next_batch_custom(%s, %s, %s::interval, %s::integer, %s::interval);
+
+-- name: newer_tick
+select exists (
+         select
+           from pgq.tick t
+           join pgq.queue q on q.queue_id = t.tick_queue
+          where q.queue_name = %s
+            and t.tick_id > %s
+       );
+
+-- name: position
+select last_tick, current_batch
+  from pgq.get_consumer_info(%s, %s);
+
+-- name: event_sql
+select pgq.batch_event_sql(%s);
+
+-- name: events
+select {columns}
+  from ({events}) as ev
+ where {condition}
+ order by ev_id;
+
+-- name: declare
+declare sky_events no scroll cursor for
+select {columns}
+  from ({events}) as ev
+ where {condition}
+ order by ev_id;
+
+-- name: fetch
+fetch {count} from sky_events;
+
+-- name: close
+close sky_events;
+
+-- name: event_retry
+select pgq.event_retry(%s, tag.event_id, tag.seconds)
+  from unnest(%s::bigint[], %s::integer[]) as tag (event_id, seconds);
+
+-- name: event_dead
+select pgq.event_dead(%s, tag.event_id, tag.reason)
+  from unnest(%s::bigint[], %s::text[]) as tag (event_id, reason);
+
+-- name: finish_batch
+select pgq.finish_batch(%s);
+
+-- name: still_open
+select queue_name is not null
+  from pgq.get_batch_info(%s);
+
+-- name: savepoint
+savepoint sky_event;
+
+-- name: release_savepoint
+release savepoint sky_event;
+
+-- name: rollback_to_savepoint
+rollback to savepoint sky_event;
