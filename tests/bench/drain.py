@@ -1,4 +1,7 @@
-"""Draining a batch: ours against the original, by several ways of reading. python tests/bench/drain.py [--help]"""
+"""Draining a queue: our consumer in its ways against the PyPI package's. python tests/bench/drain.py [--help]
+
+The consumer of the package on the original extension is the base. --bare adds loops that only read, without a consumer.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,49 @@ import argparse
 import json
 import os
 import subprocess
+import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 from psycopg.rows import TupleRow
-from rivals import ORIGINAL, OURS, Rounds, Sample, measured, rivals, value
+from rivals import OURS, Rounds, Sample, measured, rivals, value
+from skyconsole.engine import queue
 
 _QUEUE = "bench"
 _PEER = Path(__file__).parent.parent / "interop" / "pypi_consumer.py"
+_OWN = Path(__file__).parent / "timers" / "own_counter.py"
 _CURSOR_ROWS = 5000
 _FOUR = "ev_id, ev_type, ev_data, ev_extra1"
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to use our consumer: which handler, and which settings."""
+
+    name: str
+    kind: str
+    settings: Mapping[str, object]
+
+
+_CHOSEN = {"columns": _FOUR.split(", ")}
+_ALONE = {"prefetch": False}
+WAYS = (
+    Way("ten columns, by event", "event", {}),
+    Way("ten columns, by event, no prefetch", "event", _ALONE),
+    Way("ten columns, by event, lazy_fetch 300", "event", {"lazy_fetch": 300}),
+    Way("ten columns, by event, lazy_fetch 5000", "event", {"lazy_fetch": 5000}),
+    Way("ten columns, by event, whole batches", "event", {"lazy_fetch": 0}),
+    Way("ten columns, by batch", "batch", {}),
+    Way("four columns, by event", "event", _CHOSEN),
+    Way("four columns, by batch", "batch", _CHOSEN),
+    Way("four columns, by batch, no prefetch", "batch", _CHOSEN | _ALONE),
+    Way("ten columns, as columns", "columns", {}),
+    Way("four columns, as columns", "columns", _CHOSEN),
+    Way("four columns, as columns, no prefetch", "columns", _CHOSEN | _ALONE),
+)
 
 
 class Contender:
@@ -57,7 +91,7 @@ class Contender:
     def _drain(self, rounds: Rounds, way: str, query: str | None, binary: bool = False) -> None:
         self.connection.execute("select pgq.register_consumer_at(%s, 'bench', 1)", (_QUEUE,))
         count = total = 0
-        with measured(self.connection, rounds, f"{self.name}: {way}", self.events):
+        with measured(self.connection, rounds, f"{self.name}: bare {way}", self.events):
             while batch := value(self.connection, "select pgq.next_batch(%s, 'bench')", _QUEUE):
                 with self.connection.transaction():
                     for row in self._by_cursor(batch) if query is None else self._all(query, batch, binary):
@@ -99,30 +133,57 @@ class PeerConsumer:
         told = json.loads(done.stdout)
         if (told["events"], told["sum"]) != (self._contender.events, self._contender.sum):
             raise SystemExit(f"the PyPI consumer read {told}, not {self._contender.events} events")
-        name = f"{self._contender.name}: PyPI consumer"
-        rounds.add(name, Sample(told["seconds"], 0.0, 0.0, self._contender.events))
+        rounds.add(self.name_of(self._contender), Sample(told["seconds"], 0.0, 0.0, self._contender.events))
+
+    @staticmethod
+    def name_of(contender: Contender) -> str:
+        """The name of its row."""
+        return f"{contender.name}: PyPI consumer"
+
+
+def drain_ours(way: Way, contender: Contender, rounds: Rounds, base: str) -> None:
+    """Our consumer in a process of its own; it tells how long it took, without its start."""
+    contender.connection.execute("select pgq.register_consumer_at(%s, 'bench', 1)", (_QUEUE,))
+    command = [sys.executable, str(_OWN), contender.dsn, _QUEUE, way.kind, json.dumps(dict(way.settings))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+    if done.returncode:
+        raise SystemExit(f"{way.name}: {done.stderr}")
+    told = json.loads(done.stdout)
+    if (told["events"], told["sum"]) != (contender.events, contender.sum):
+        raise SystemExit(f"our consumer, {way.name}, read {told}, not {contender.events} events")
+    name = f"{contender.name}: {way.name}"
+    rounds.add(name, Sample(told["seconds"], 0.0, 0.0, contender.events), base)
 
 
 def main() -> None:
     """Measure and print."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--events", type=int, default=100_000)
-    options.add_argument("--ticks", type=int, default=4, help="batches the events lie in")
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--events", type=int, default=1_000_000)
+    options.add_argument("--ticks", type=int, default=20, help="batches the events lie in")
+    options.add_argument("--only", default="", help="our ways whose name has this in it")
+    options.add_argument("--bare", action="store_true", help="also loops that only read")
     options.add_argument("--json", type=Path)
     given = options.parse_args()
     python = os.environ.get("SKYCONSOLE_PEER_PYTHON")
     if not python:
-        print("SKYCONSOLE_PEER_PYTHON names no Python with the package pgq: its consumer is left out.")
+        print("left out, PyPI consumer: SKYCONSOLE_PEER_PYTHON names no Python with the package pgq")
+    ways = [way for way in WAYS if given.only in way.name]
+    if not hasattr(queue, "ColumnConsumer"):
+        print("left out, as columns: there is no ColumnConsumer in skyconsole.engine.queue")
+        ways = [way for way in ways if way.kind != "columns"]
     with rivals() as dsns, tempfile.TemporaryDirectory() as folder:
         contenders = [Contender(name, dsn, given.events, given.ticks) for name, dsn in dsns.items()]
-        base = ORIGINAL if ORIGINAL in dsns else OURS
-        rounds = Rounds(f"{base}: get_batch_events")
+        on_original = contenders[-1]
+        base = PeerConsumer.name_of(on_original) if python else f"{OURS}: {ways[0].name}"
+        rounds = Rounds(base)
         peers = [PeerConsumer(python, contender, Path(folder)) for contender in contenders if python]
         for _ in range(given.rounds):
             for peer in peers:
                 peer.drain(rounds)
-            for contender in contenders:
+            for way in ways:
+                drain_ours(way, contenders[0], rounds, base)
+            for contender in contenders if given.bare else ():
                 contender.events_function(rounds)
                 contender.binary(rounds)
                 contender.four_columns(rounds)
