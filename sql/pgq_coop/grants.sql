@@ -14,6 +14,7 @@ revoke execute on function
     pgq_coop.next_batch(text, text, text, interval),
     pgq_coop.next_batch_custom(text, text, text, interval, integer, interval),
     pgq_coop.next_batch_custom(text, text, text, interval, integer, interval, interval),
+    pgq_coop.register_name(text, text),
     pgq_coop.register_subconsumer(text, text, text),
     pgq_coop.touch(text, text, text),
     pgq_coop.unregister_subconsumer(text, text, text, integer)

@@ -31,6 +31,24 @@ comment on function pgq_coop.member(text, text, text) is
     'The ids of queue and consumer under which a worker is subscribed';
 
 
+-- Subscribes a consumer, also if another session is giving the same name to a consumer at this moment: 1 = new, 0 = was
+-- subscribed.
+create or replace function pgq_coop.register_name(i_queue_name text, i_name text)
+returns integer
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return pgq.register_consumer(i_queue_name, i_name);
+exception when unique_violation then
+    return pgq.register_consumer(i_queue_name, i_name);
+end;
+$$;
+
+comment on function pgq_coop.register_name(text, text) is
+    'Subscribes a consumer whose name may be new to others at the same moment';
+
+
 -- Subscribes a worker to a group, and the group to the queue if it is new: 1 = new, 0 = was there.
 -- A consumer of its own that already has the worker's full name stays what it is: 0.
 create or replace function pgq_coop.register_subconsumer(
@@ -44,33 +62,33 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    member_name constant text := i_consumer_name || '.' || i_subconsumer_name;
-    group_name text;
+    main record;
     is_new integer;
 begin
-    foreach group_name in array array[i_consumer_name, member_name] loop
-        -- Workers of a new group start together: who comes second finds the name taken, and then finds it there.
-        begin
-            is_new := pgq.register_consumer(i_queue_name, group_name);
-        exception when unique_violation then
-            is_new := pgq.register_consumer(i_queue_name, group_name);
-        end;
+    -- Always the group's row before the names: workers that register while others ask for batches do not meet head-on.
+    loop
+        select s.sub_queue, s.sub_id
+        from pgq.queue q
+        join pgq.subscription s on s.sub_queue = q.queue_id
+        join pgq.consumer c on c.co_id = s.sub_consumer
+        where q.queue_name = i_queue_name
+            and c.co_name = i_consumer_name
+        for update of s
+        into main;
+        exit when found;
+        perform pgq_coop.register_name(i_queue_name, i_consumer_name);
     end loop;
 
+    is_new := pgq_coop.register_name(i_queue_name, i_consumer_name || '.' || i_subconsumer_name);
     if is_new = 1 then
-        update pgq.subscription member
+        update pgq.subscription s
         set sub_id = main.sub_id,
             sub_last_tick = null,
             sub_next_tick = null
-        from pgq.queue q
-        join pgq.subscription main on main.sub_queue = q.queue_id
-        join pgq.consumer main_name on main_name.co_id = main.sub_consumer
-        cross join pgq.consumer c
-        where q.queue_name = i_queue_name
-            and main_name.co_name = i_consumer_name
-            and c.co_name = member_name
-            and member.sub_queue = q.queue_id
-            and member.sub_consumer = c.co_id;
+        from pgq.consumer c
+        where c.co_name = i_consumer_name || '.' || i_subconsumer_name
+            and s.sub_queue = main.sub_queue
+            and s.sub_consumer = c.co_id;
     end if;
     return is_new;
 end;

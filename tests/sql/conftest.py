@@ -184,3 +184,59 @@ def drive_of(sessions_of: Callable[[str], Sessions]) -> Callable[..., Drive]:
 def queue(pgq_database: str, drive_of: Callable[..., Drive]) -> Drive:
     """A queue "q" with the consumer "c" on our pgq."""
     return drive_of(pgq_database)
+
+
+@dataclass
+class Group(Drive):
+    """A cooperative consumer "m" of a queue; a call is made in the session `conn`, or in the common one."""
+
+    def take(self, worker: str, dead: str | None = None, conn: psycopg.Connection[Any] | None = None) -> int | None:
+        """The batch that a worker gets."""
+        query = "select pgq_coop.next_batch(%s, 'm', %s, %s)"
+        batch = value(conn or self.conn, query, self.name, worker, dead)
+        return None if batch is None else int(batch)
+
+    def end(self, batch: int, conn: psycopg.Connection[Any] | None = None) -> int:
+        return int(value(conn or self.conn, "select pgq_coop.finish_batch(%s)", batch))
+
+    def call(self, function: str, worker: str, *more: Any, conn: psycopg.Connection[Any] | None = None) -> int:
+        """A function of pgq_coop that is told queue, group and worker."""
+        marks = "".join(", %s" for _ in more)
+        return int(
+            value(conn or self.conn, f"select pgq_coop.{function}(%s, 'm', %s{marks})", self.name, worker, *more)
+        )
+
+    def silence(self, worker: str, hours: int = 2) -> None:
+        """Let the worker have been silent for so long."""
+        self.conn.execute(
+            "update pgq.subscription set sub_active = now() - make_interval(hours => %s)"
+            " where sub_consumer = (select co_id from pgq.consumer where co_name = %s)",
+            [hours, f"m.{worker}"],
+        )
+
+    def fill(self, *texts: str) -> None:
+        """One event and one tick each."""
+        for text in texts:
+            self.insert(text)
+            self.tick()
+
+    def rows_by_name(self) -> dict[str, tuple[int | None, int | None, int | None]]:
+        """The last tick, batch and end tick of each subscription of the queue."""
+        rows = self.conn.execute(
+            "select c.co_name, s.sub_last_tick, s.sub_batch, s.sub_next_tick from pgq.subscription s"
+            " join pgq.consumer c on c.co_id = s.sub_consumer where s.sub_queue = %s order by 1",
+            [self.id],
+        )
+        return {name: (last, batch, end) for name, last, batch, end in rows}
+
+
+@pytest.fixture
+def group(server: Any, sessions_of: Callable[[str], Sessions]) -> Iterator[Group]:
+    """A queue "q" with a group "m" that has no workers yet, on our pgq_coop."""
+    name = server.create_database(server.template_of("pgq_coop"))
+    sessions = sessions_of(server.dsn(name))
+    group = Group(sessions, "q", sessions.open())
+    group.create("m")
+    yield group
+    sessions.stack.close()
+    server.drop_database(name)
