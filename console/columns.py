@@ -9,7 +9,7 @@ from typing import Any
 
 from ..engine.monitor.model import Phase
 from ..engine.monitor.picture import Change, Level
-from ..engine.monitor.source import EventRow
+from ..engine.monitor.asides import EventRow
 from . import format as fmt
 from .glyphs import LEVEL_ROLES, LEVEL_WORDS
 from .shown import named, shown

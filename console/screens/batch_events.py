@@ -13,7 +13,7 @@ from textual.message import Message
 
 from ...engine.errors import SkyError
 from ...engine.monitor.picture import Picture
-from ...engine.monitor.source import EventRow
+from ...engine.monitor.asides import EventRow
 from ..columns import EVENTS, Column, PeekedEvent
 from ..lines import Line, Span, line
 from ..shown import named, shown

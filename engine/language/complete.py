@@ -159,6 +159,9 @@ def _offers(terminal: Terminal, path: Path, at: Place, names: Names, most: int) 
                 yield Suggestion(f"{_write(name, at)} ", at.start, "queue", _queue_meta(name, names), name)
         case Slot(SlotKind.CONSUMER):
             yield from _consumers(path, at, names, most)
+        case Slot(SlotKind.SUBCONSUMER):
+            for name in names.subconsumer_list.search(at.part, most):
+                yield Suggestion(f"{_write(name, at)} ", at.start, "subconsumer", "", name)
         case Slot(SlotKind.TICK):
             for tick in names.ticks.get(_queue_of(path, names) or "", ())[:most]:
                 if str(tick).startswith(at.part):

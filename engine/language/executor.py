@@ -200,6 +200,8 @@ class Executor:
             result.plan = replace(plan, inverse=plan.undo.inverse(before))
         rows: list[Row] = []
         for step in plan.steps:
+            if step.only_if and not await _holds(cursor, step.only_if):
+                continue
             rows += await _fetch(cursor, step)
             result.columns = tuple(one.name for one in cursor.description or ())
         result.rows = tuple(rows)
@@ -244,6 +246,11 @@ def application_name(user: str | None = None) -> str:
 async def _fetch(cursor: AsyncCursor[Row], step: Step) -> list[Row]:
     await cursor.execute(step.sql, step.params or None)
     return await cursor.fetchall() if cursor.description is not None else []
+
+
+async def _holds(cursor: AsyncCursor[Row], query: str) -> bool:
+    (row,) = await _fetch(cursor, Step(query))
+    return row[0] is True
 
 
 async def _check(cursor: AsyncCursor[Row], guard: Guard) -> None:

@@ -7,65 +7,47 @@ comes before an extension of it, so that every old sentence keeps its meaning.
 from __future__ import annotations
 
 from ..errors import UsageError
+from .aside_grammar import ASIDE_RULES
 from .consumers import RegisterConsumer, ShowConsumer, UnregisterConsumer
-from .errors import LanguageError
 from .help import Help
 from .model import Command, Risk
-from .nodes import Captures, Choice, Keyword, Node, Option, Repeat, Rule, Series, Slot, SlotKind, Symbol
+from .nodes import Captures, Choice, Keyword, Option, Repeat, Rule, Series, Slot, SlotKind, Symbol
 from .queues import AlterQueue, CreateQueue, DropQueue, ShowQueue
-from .scope import EVERY, Every
+from .scope import EVERY
 from .settings import SETTINGS, Setting, ValueKind, normalise
+from .terms import (
+    CONSUMER,
+    EVERY_CONSUMER,
+    EVERY_QUEUE,
+    QUEUE,
+    REGISTER,
+    SHOW,
+    UNREGISTER,
+    at_token,
+    link,
+    name_in,
+    scope_in,
+    series,
+)
 from .tokens import Kind, Token, fold
 
-
-def _series(*parts: Node) -> Series:
-    return Series(parts)
-
-
-def _link(word: str) -> Keyword:
-    """`on`, `from` and `in` mean the same everywhere (spec/qadmin.md 11.2)."""
-    return Keyword(word, also=tuple(other for other in ("on", "from", "in") if other != word))
-
-
-_SHOW = Keyword("show", help="queues, consumers, help")
 _CREATE = Keyword("create", help="a queue")
 _ALTER = Keyword("alter", help="a queue's settings")
 _DROP = Keyword("drop", help="a queue")
-_REGISTER = Keyword("register", help="a consumer")
-_UNREGISTER = Keyword("unregister", help="a consumer")
-_QUEUE = Slot(SlotKind.QUEUE, "queue")
-_CONSUMER = Slot(SlotKind.CONSUMER, "consumer")
-_EVERY_QUEUE = Symbol("*", field="queue", help="every queue")
-_EVERY_CONSUMER = Symbol("*", field="consumer", help="every consumer")
 
 
 def _setting(setting: Setting) -> Series:
     follow = " = '" if setting.kind is ValueKind.INTERVAL else " = "
     word = Keyword(setting.name, field="setting", follow=follow, help=setting.help)
-    return _series(word, Symbol("="), Slot(SlotKind.VALUE, "value", label=setting.kind.name.lower()))
-
-
-def _scope(captures: Captures, field: str) -> str | Every | None:
-    """The name in the field, the star, or nothing."""
-    token = captures.token(field)
-    if token is None:
-        return None
-    return EVERY if token.is_symbol("*") else captures.name(field)
-
-
-def _name(captures: Captures, field: str) -> str:
-    name = captures.name(field)
-    if name is None:
-        raise UsageError(f"The statement names no {field}.")
-    return name
+    return series(word, Symbol("="), Slot(SlotKind.VALUE, "value", label=setting.kind.name.lower()))
 
 
 def _show_queue(captures: Captures) -> Command:
-    return ShowQueue(_scope(captures, "queue"))
+    return ShowQueue(scope_in(captures, "queue"))
 
 
 def _show_consumer(captures: Captures) -> Command:
-    consumer, queue = _scope(captures, "consumer"), _scope(captures, "queue")
+    consumer, queue = scope_in(captures, "consumer"), scope_in(captures, "queue")
     return ShowConsumer(EVERY if consumer is None else consumer, EVERY if queue is None else queue)
 
 
@@ -74,18 +56,18 @@ def _help(captures: Captures) -> Command:
 
 
 def _create_queue(captures: Captures) -> Command:
-    return CreateQueue(_name(captures, "queue"))
+    return CreateQueue(name_in(captures, "queue"))
 
 
 def _drop_queue(captures: Captures) -> Command:
-    return DropQueue(_name(captures, "queue"), captures.has("force"), captures.has("empty"))
+    return DropQueue(name_in(captures, "queue"), captures.has("force"), captures.has("empty"))
 
 
 def _alter_queue(captures: Captures) -> Command:
-    scope = _scope(captures, "queue")
+    scope = scope_in(captures, "queue")
     pairs = zip(captures.all("setting"), captures.all("value"), strict=True)
     settings = tuple((fold(name.value), _value(fold(name.value), token)) for name, token in pairs)
-    return AlterQueue(_name(captures, "queue") if scope is None else scope, settings)
+    return AlterQueue(name_in(captures, "queue") if scope is None else scope, settings)
 
 
 def _value(setting: str, token: Token) -> str | None:
@@ -95,7 +77,7 @@ def _value(setting: str, token: Token) -> str | None:
             raise UsageError(f"{setting} cannot be {value}.", "Write an interval between single quotes.")
         return normalise(setting, value)
     except UsageError as error:
-        raise _at(token, error) from error
+        raise at_token(token, error) from error
 
 
 _WORDS_OF_VALUES = frozenset(("true", "false", "on", "off", "yes", "no"))
@@ -109,24 +91,19 @@ def _register(captures: Captures) -> Command:
             at = int(tick.text) if len(tick.text) < 20 else -1
             RegisterConsumer("", at=at)
         except UsageError as error:
-            raise _at(tick, UsageError(f"There is no tick {tick.text}.", error.hint)) from error
-    return RegisterConsumer(_name(captures, "consumer"), captures.name("queue"), at, captures.name("copy"))
+            raise at_token(tick, UsageError(f"There is no tick {tick.text}.", error.hint)) from error
+    return RegisterConsumer(name_in(captures, "consumer"), captures.name("queue"), at, captures.name("copy"))
 
 
 def _unregister(captures: Captures) -> Command:
-    scope = _scope(captures, "consumer")
-    return UnregisterConsumer(_name(captures, "consumer") if scope is None else scope, captures.name("queue"))
+    scope = scope_in(captures, "consumer")
+    return UnregisterConsumer(name_in(captures, "consumer") if scope is None else scope, captures.name("queue"))
 
 
-def _at(token: Token, error: UsageError) -> LanguageError:
-    """The error with the place of the token; the parser puts the whole text to it."""
-    return LanguageError("", token.start, error.message, hint=error.hint, length=len(token.text))
-
-
-RULES: tuple[Rule, ...] = (
+_QUEUE_RULES: tuple[Rule, ...] = (
     Rule(
         "show queue",
-        _series(_SHOW, Keyword("queue", help="queues"), Option(Choice((_EVERY_QUEUE, _QUEUE)))),
+        series(SHOW, Keyword("queue", help="queues"), Option(Choice((EVERY_QUEUE, QUEUE)))),
         _show_queue,
         "the queue, or every queue",
         Risk.LOOK,
@@ -135,17 +112,17 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "show consumer",
-        _series(
-            _SHOW,
+        series(
+            SHOW,
             Keyword("consumer", help="consumers"),
             Option(
                 Choice(
                     (
-                        _series(
-                            Choice((_EVERY_CONSUMER, _CONSUMER)),
-                            Option(_series(_link("on"), Choice((_EVERY_QUEUE, _QUEUE)))),
+                        series(
+                            Choice((EVERY_CONSUMER, CONSUMER)),
+                            Option(series(link("on"), Choice((EVERY_QUEUE, QUEUE)))),
                         ),
-                        _series(_link("on"), Choice((_EVERY_QUEUE, _QUEUE))),
+                        series(link("on"), Choice((EVERY_QUEUE, QUEUE))),
                     )
                 )
             ),
@@ -158,7 +135,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "show help",
-        _series(_SHOW, Keyword("help", help="the statements of the language")),
+        series(SHOW, Keyword("help", help="the statements of the language")),
         _help,
         "the statements of the language",
         Risk.LOOK,
@@ -167,7 +144,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "help",
-        _series(Keyword("help", help="explain statements"), Repeat(Slot(SlotKind.TOPIC, "topic"))),
+        series(Keyword("help", help="explain statements"), Repeat(Slot(SlotKind.TOPIC, "topic"))),
         _help,
         "the statements that begin with these words",
         Risk.LOOK,
@@ -176,7 +153,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "create queue",
-        _series(_CREATE, Keyword("queue", help="a new queue"), Slot(SlotKind.NEW_QUEUE, "queue", "name")),
+        series(_CREATE, Keyword("queue", help="a new queue"), Slot(SlotKind.NEW_QUEUE, "queue", "name")),
         _create_queue,
         "creates a queue",
         Risk.REVERSIBLE,
@@ -185,10 +162,10 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "alter queue",
-        _series(
+        series(
             _ALTER,
             Keyword("queue", help="settings of a queue"),
-            Choice((_EVERY_QUEUE, _QUEUE)),
+            Choice((EVERY_QUEUE, QUEUE)),
             Keyword("set"),
             Repeat(
                 Choice(tuple(_setting(one) for one in SETTINGS), brief="<setting> = <value>"),
@@ -203,15 +180,15 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "drop queue",
-        _series(
+        series(
             _DROP,
             Keyword("queue", help="a queue with its events"),
-            _QUEUE,
+            QUEUE,
             Option(
                 Choice(
                     (
                         Keyword("force", field="force", help="unregister its consumers first"),
-                        _series(
+                        series(
                             Keyword("if", help="only if nothing was ever in it"),
                             Keyword("empty", field="empty"),
                         ),
@@ -227,16 +204,16 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "register consumer",
-        _series(
-            _REGISTER,
+        series(
+            REGISTER,
             Keyword("consumer", help="on a queue"),
-            _CONSUMER,
+            CONSUMER,
             Repeat(
                 Choice(
                     (
-                        _series(_link("on"), _QUEUE),
-                        _series(Keyword("at", help="the tick it has finished"), Slot(SlotKind.TICK, "tick")),
-                        _series(
+                        series(link("on"), QUEUE),
+                        series(Keyword("at", help="the tick it has finished"), Slot(SlotKind.TICK, "tick")),
+                        series(
                             Keyword("copy", help="where another consumer stands"),
                             Slot(SlotKind.CONSUMER, "copy", "consumer"),
                         ),
@@ -252,11 +229,11 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "unregister consumer",
-        _series(
-            _UNREGISTER,
+        series(
+            UNREGISTER,
             Keyword("consumer", help="from a queue"),
-            Choice((_EVERY_CONSUMER, _CONSUMER)),
-            Option(_series(_link("from"), _QUEUE)),
+            Choice((EVERY_CONSUMER, CONSUMER)),
+            Option(series(link("from"), QUEUE)),
         ),
         _unregister,
         "takes the consumer off the queue",
@@ -265,3 +242,6 @@ RULES: tuple[Rule, ...] = (
         "unregister consumer mailer from orders;",
     ),
 )
+
+RULES: tuple[Rule, ...] = _QUEUE_RULES + ASIDE_RULES
+"""Every statement; those of spec/qadmin.md come first, so that what was typed for years is offered first."""

@@ -86,7 +86,9 @@ def _role(token: Token, paths: Sequence[Path], index: int, names: Names, resolve
                 return Role.KNOWN if known else Role.NEW
             case SlotKind.CONSUMER:
                 return Role.KNOWN if names.has_consumer(resolver.name(token, terminal.kind)) else Role.NEW
-            case SlotKind.TICK:
+            case SlotKind.SUBCONSUMER | SlotKind.TRIGGER | SlotKind.TABLE:
+                return Role.NEW
+            case SlotKind.TICK | SlotKind.LETTER:
                 return Role.NUMBER
             case SlotKind.TOPIC:
                 return Role.KEYWORD

@@ -38,6 +38,8 @@ class Step:
     sql: str
     """With `%s` placeholders, as psycopg takes it; every statement text comes from sql/."""
     params: tuple[object, ...] = ()
+    only_if: str = ""
+    """A query without parameters: the step is left out unless its first column is true. Empty: always."""
 
     def preview(self) -> str:
         """The statement with its values written as SQL literals, ending in `;`, to be shown and copied."""

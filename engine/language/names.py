@@ -59,6 +59,8 @@ class Names:
     ticks: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: _NO_TICKS)
     """By queue: the newest tick and where its consumers stand, newest first."""
     default_queue: str | None = None
+    subconsumers: tuple[str, ...] = ()
+    """Of all groups, without the names of their main consumers."""
 
     @classmethod
     def of(cls, picture: Picture | None, default_queue: str | None = None) -> Names:
@@ -79,6 +81,7 @@ class Names:
             {queue: tuple(names) for queue, names in consumers.items()},
             {queue: tuple(sorted(found, reverse=True)) for queue, found in ticks.items()},
             default_queue,
+            tuple(sorted({one.facts.name[len(one.facts.main) + 1 :] for one in picture.consumers if one.facts.main})),
         )
 
     def has_queue(self, name: str) -> bool:
@@ -95,6 +98,10 @@ class Names:
     def consumer_list(self) -> NameList:
         """Of all queues."""
         return NameList(name for names in self.consumers.values() for name in names)
+
+    @cached_property
+    def subconsumer_list(self) -> NameList:
+        return NameList(self.subconsumers)
 
     def consumers_of(self, queue: str) -> NameList:
         """Of one queue."""

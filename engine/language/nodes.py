@@ -17,12 +17,16 @@ class SlotKind(Enum):
     QUEUE = "queue"
     NEW_QUEUE = "new queue"
     CONSUMER = "consumer"
+    SUBCONSUMER = "subconsumer"
+    TRIGGER = "trigger"
+    TABLE = "table"
     TICK = "tick"
+    LETTER = "letter"
     VALUE = "value"
     TOPIC = "topic"
 
 
-_NAMED = frozenset((SlotKind.QUEUE, SlotKind.NEW_QUEUE, SlotKind.CONSUMER))
+_NAMED = frozenset((SlotKind.QUEUE, SlotKind.NEW_QUEUE, SlotKind.CONSUMER, SlotKind.TRIGGER, SlotKind.TABLE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,9 @@ class Slot:
         if self.kind in _NAMED:
             return token.kind in (Kind.NAME, Kind.STRING)
         match self.kind:
-            case SlotKind.TICK:
+            case SlotKind.SUBCONSUMER:
+                return token.kind in (Kind.NAME, Kind.STRING, Kind.NUMBER)
+            case SlotKind.TICK | SlotKind.LETTER:
                 return token.kind is Kind.NUMBER and token.text.isascii() and token.text.isdigit()
             case SlotKind.TOPIC:
                 return token.kind is Kind.NAME and not token.quoted

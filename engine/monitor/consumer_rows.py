@@ -21,20 +21,20 @@ class Crowd:
     late: int = 0
     worst_lag: float | None = None
     worst: ConsumerRow | None = None
-    """The consumer of the worst level; of several, the one with the greatest lag."""
+    """The consumer that is behind by the worst level; of several, the one with the greatest lag."""
     slowest: ConsumerFacts | None = None
     """The consumer with the oldest last tick: rotation waits for it."""
 
     def add(self, row: ConsumerRow) -> None:
         self.count += 1
         lag = row.lag
-        if row.level >= Level.WARN:
+        if row.behind >= Level.WARN:
             self.late += 1
             worst = self.worst
             if (
                 worst is None
-                or row.level > worst.level
-                or (row.level is worst.level and (lag or 0.0) > (worst.lag or 0.0))
+                or row.behind > worst.behind
+                or (row.behind is worst.behind and (lag or 0.0) > (worst.lag or 0.0))
             ):
                 self.worst = row
         if lag is not None and (self.worst_lag is None or lag >= self.worst_lag):
@@ -155,7 +155,8 @@ def _row(
     elif late < limits.lag_warn * 0.5:
         level = Level.OFF if paused and not late else Level.OK
     else:
-        level = graded(late, limits.lag_warn, limits.lag_crit, Level.OK if old is None else old.level)
+        level = graded(late, limits.lag_warn, limits.lag_crit, Level.OK if old is None else old.behind)
+    behind = level
 
     catches_up: float | None = None
     note = ""
@@ -166,6 +167,13 @@ def _row(
         note = _note(facts, late, seen, limits, gain, catches_up)
     elif facts.last_tick_id is None:
         note = "idle"
+    if facts.dead_count:
+        level, note = with_letters(level, note, facts.dead_count)
+
+    since: datetime | None = None
+    if facts.batch_id is not None:
+        kept = old is not None and old.facts.batch_id == facts.batch_id and old.facts.name == facts.name
+        since = old.batch_since if old is not None and kept else facts.last_seen
 
     count = moment.trend_values
     trend = () if old is None else old.trend
@@ -181,10 +189,31 @@ def _row(
         and old.ev_per_sec == rate
         and old.catches_up == catches_up
         and old.note == note
+        and old.behind is behind
+        and old.batch_since == since
         and old.trend == trend
     ):
         return old
-    return ConsumerRow(facts, level, lag, seen, pending, rate, catches_up, trend, note)
+    return ConsumerRow(facts, level, lag, seen, pending, rate, catches_up, trend, note, behind, since)
+
+
+def with_letters(level: Level, note: str, letters: int) -> tuple[Level, str]:
+    """A judgement with so many dead letters put to it: they wait for a person, so they are never in order."""
+    return max(level, Level.WARN), f"{note}{_joint(letters)}" if note else letters_text(letters)
+
+
+def letters_text(number: int) -> str:
+    """`1 dead letter`, `2 dead letters`."""
+    return f"{number} dead letter{'' if number == 1 else 's'}"
+
+
+def lag_note(row: ConsumerRow) -> str:
+    """The note of a consumer that is behind, without its dead letters."""
+    return row.note.removesuffix(_joint(row.facts.dead_count)) if row.facts.dead_count else row.note
+
+
+def _joint(letters: int) -> str:
+    return f"; {letters_text(letters)}"
 
 
 def _note(

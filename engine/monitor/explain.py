@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from .ages import brief
+from .consumer_rows import letters_text
 from .daemon_rows import ticker_state
 from .model import ConsumerFacts, Part, SessionFacts
 from .picture import ConsumerRow, Level, Picture, QueueRow
@@ -63,14 +64,16 @@ def _queue(picture: Picture, row: QueueRow) -> Iterator[Evidence]:
         yield Evidence("inserts are disabled: producers get an error", Level.OFF)
     if not row.consumers:
         yield Evidence("no consumers: its events are kept for nobody and dropped at rotation")
-    late = [one for one in picture.consumers if one.facts.queue == row.facts.name and one.level >= Level.WARN]
+    yield from _letters(row.facts.dead_count)
+    late = [one for one in picture.consumers if one.facts.queue == row.facts.name and one.behind >= Level.WARN]
     if not late:
         return
-    worst = max(late, key=lambda one: (one.level, one.lag or 0.0))
+    worst = max(late, key=lambda one: (one.behind, one.lag or 0.0))
     if len(late) > 1:
-        yield Evidence(f"{len(late)} of {row.consumers} consumers are behind, {worst.facts.name} the most", worst.level)
+        told = f"{len(late)} of {row.consumers} consumers are behind, {worst.facts.name} the most"
+        yield Evidence(told, worst.behind)
     else:
-        yield Evidence(f"{worst.facts.name} is behind", worst.level)
+        yield Evidence(f"{worst.facts.name} is behind", worst.behind)
     yield from _work(picture, worst)
 
 
@@ -89,7 +92,8 @@ def _consumer(picture: Picture, row: ConsumerRow) -> Iterator[Evidence]:
         return
     if queue is not None:
         yield from _ticker(picture, queue)
-    if row.level < Level.WARN:
+    yield from _letters(facts.dead_count)
+    if row.behind < Level.WARN:
         if queue is not None and facts.last_tick_id == queue.facts.last_tick_id:
             yield Evidence(f"it has finished tick {facts.last_tick_id}, the newest", Level.OK)
         else:
@@ -142,15 +146,21 @@ def _rotation(picture: Picture, row: QueueRow) -> Iterator[Evidence]:
         yield Evidence(f"{since}: nothing that is seen holds it up", Level.WARN, "Is maintenance running?")
 
 
+def _letters(number: int | None) -> Iterator[Evidence]:
+    if number:
+        verb = "waits" if number == 1 else "wait"
+        yield Evidence(f"{letters_text(number)} {verb} for a decision", Level.WARN, "d shows them: replay or purge.")
+
+
 def _work(picture: Picture, row: ConsumerRow) -> Iterator[Evidence]:
     """What a late consumer does, and who keeps it from doing it."""
     facts = row.facts
     if facts.batch_id is not None:
-        yield Evidence(f"batch {facts.batch_id} open for {brief(row.seen)} by {facts.name}", row.level)
+        yield Evidence(f"batch {facts.batch_id} open for {brief(row.seen)} by {facts.name}", row.behind)
     elif row.seen >= 60.0:
         yield Evidence(
             f"{facts.name} has no batch open and was not seen for {brief(row.seen)}",
-            row.level,
+            row.behind,
             "Is it running? If it is retired, unregister it.",
         )
     else:
@@ -212,7 +222,7 @@ def _forecast(picture: Picture, row: ConsumerRow) -> Iterator[Evidence]:
         if rate:
             yield Evidence(f"→ falls behind: finishes {rate:.0f} ev/s, {incoming:.0f} ev/s come in", Level.WARN)
         else:
-            yield Evidence(f"→ {row.pending:,} events wait for it, {incoming:.0f} ev/s come in", row.level)
+            yield Evidence(f"→ {row.pending:,} events wait for it, {incoming:.0f} ev/s come in", row.behind)
 
 
 def _overdue(row: QueueRow, now: datetime) -> float:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from .model import ConsumerFacts, QueueFacts, ServerFacts, SessionFacts
 
@@ -53,7 +54,7 @@ def moment_or_none(epoch: float | None) -> datetime | None:
 
 def server_facts(row: Row, own_version: str | None, size: int | None) -> ServerFacts:
     """Of the statement `server`."""
-    version_num, database, user, in_recovery, _, started, pgq_oid, extension, ours, may_create, _ = row
+    version_num, database, user, in_recovery, _, started, pgq_oid, extension, ours, may_create, _, letters = row
     version: str | None = None
     origin = ""
     if pgq_oid is not None:
@@ -73,11 +74,75 @@ def server_facts(row: Row, own_version: str | None, size: int | None) -> ServerF
         can_write=may_create and not in_recovery,
         size=size,
         started=moment(started),
+        keeps_dead_letters=letters,
     )
 
 
-def queue_facts(row: Row, retries: Mapping[int, int] | None) -> QueueFacts:
-    """Of the statement `queues`; retries None: they may not be read."""
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many events stand aside, by whom; a mapping that is None could not be counted."""
+
+    retries: Mapping[tuple[int, int], int] | None = None
+    """By queue id and owner (`sub_id`)."""
+    letters: Mapping[tuple[str, str], int] | None = None
+    """By queue and consumer."""
+    retries_of_queue: Mapping[int, int] = field(default_factory=dict)
+    letters_of_queue: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, retries: Sequence[Row] | None, letters: Sequence[Row] | None) -> Self:
+        """From the rows of the statements `retries` and `letters`."""
+        by_id: dict[int, int] = {}
+        for queue_id, _, number in retries or ():
+            by_id[queue_id] = by_id.get(queue_id, 0) + number
+        by_name: dict[str, int] = {}
+        for queue, _, number in letters or ():
+            by_name[queue] = by_name.get(queue, 0) + number
+        return cls(
+            None if retries is None else {(row[0], row[1]): row[2] for row in retries},
+            None if letters is None else {(row[0], row[1]): row[2] for row in letters},
+            by_id,
+            by_name,
+        )
+
+
+NOT_COUNTED = Counts()
+
+
+class CountedConsumers:
+    """Puts the counts to consumers; who has none keeps the object that came, who has some the one made before."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, str], tuple[ConsumerFacts, ConsumerFacts]] = {}
+
+    def take(
+        self, consumers: tuple[ConsumerFacts, ...], queues: Mapping[str, int], counts: Counts
+    ) -> tuple[ConsumerFacts, ...]:
+        """The consumers with their counts; `queues` gives the id of each queue."""
+        if not counts.retries and not counts.letters:
+            self._made = {}
+            return consumers
+        retries, letters = counts.retries or {}, counts.letters or {}
+        owners = {owner for _, owner in retries}
+        made: dict[tuple[str, str], tuple[ConsumerFacts, ConsumerFacts]] = {}
+        found: list[ConsumerFacts] = []
+        for one in consumers:
+            key = (one.queue, one.name)
+            if one.subconsumer or (one.sub_id not in owners and key not in letters):
+                found.append(one)
+                continue
+            waiting, dead = retries.get((queues.get(one.queue, 0), one.sub_id), 0), letters.get(key, 0)
+            old = self._made.get(key)
+            if old is None or old[0] is not one or (old[1].retry_count, old[1].dead_count) != (waiting, dead):
+                old = (one, replace(one, retry_count=waiting, dead_count=dead))
+            made[key] = old
+            found.append(old[1])
+        self._made = made
+        return tuple(found)
+
+
+def queue_facts(row: Row, counts: Counts) -> QueueFacts:
+    """Of the statement `queues`."""
     return QueueFacts(
         queue_id=row[0],
         name=row[1],
@@ -97,7 +162,8 @@ def queue_facts(row: Row, retries: Mapping[int, int] | None) -> QueueFacts:
         last_tick_time=moment_or_none(row[15]),
         last_tick_seq=row[16],
         event_seq=row[17],
-        retry_count=None if retries is None else retries.get(row[0], 0),
+        retry_count=None if counts.retries is None else counts.retries_of_queue.get(row[0], 0),
+        dead_count=None if counts.letters is None else counts.letters_of_queue.get(row[1], 0),
     )
 
 
@@ -138,6 +204,7 @@ def consumer_maker(rows: Sequence[Row]) -> Callable[[Row, ConsumerFacts | None],
             batch,
             next_tick,
             end_time,
+            mains[sub_id] if mains and mains[sub_id] != name else None,
         )
 
     return make

@@ -52,6 +52,8 @@ class ServerFacts:
     size: int | None = None
     started: datetime | None = None
     """When the server was started."""
+    keeps_dead_letters: bool = False
+    """This PgQ has dead letters, and the session may count them; the original's has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ class QueueFacts:
     """Last value of the queue's event id sequence."""
     retry_count: int | None = None
     """Events waiting in the retry queue; None when the session may not read it."""
+    dead_count: int | None = None
+    """Dead letters, those of consumers that have left included; None where there are none to be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,12 @@ class ConsumerFacts:
     batch_id: int | None
     next_tick_id: int | None
     next_tick_time: datetime | None = None
+    main: str | None = None
+    """A subconsumer's main consumer; None for any other."""
+    retry_count: int | None = None
+    """Its events in the retry queue; a group's stand with the main consumer. None: not known."""
+    dead_count: int | None = None
+    """Its dead letters; a group's stand with the main consumer. None: not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ _QUEUE_FIXED = attrgetter(
     "facts.idle_period",
     "facts.per_tx_limit",
     "facts.retry_count",
+    "facts.dead_count",
 )
 _QUEUE_MOVING = attrgetter(
     "facts.switch_time",
@@ -50,7 +51,15 @@ _QUEUE_MOVING = attrgetter(
 )
 _QUEUE_TIMES = (0, 2)
 
-_CONSUMER_FIXED = attrgetter("facts.queue", "facts.name", "facts.sub_id", "facts.subconsumer")
+_CONSUMER_FIXED = attrgetter(
+    "facts.queue",
+    "facts.name",
+    "facts.sub_id",
+    "facts.subconsumer",
+    "facts.main",
+    "facts.retry_count",
+    "facts.dead_count",
+)
 _CONSUMER_MOVING = attrgetter(
     "facts.last_tick_id",
     "facts.last_tick_time",
@@ -66,8 +75,10 @@ _CONSUMER_MOVING = attrgetter(
     "ev_per_sec",
     "catches_up",
     "note",
+    "behind.real",
+    "batch_since",
 )
-_CONSUMER_TIMES = (1, 3, 6)
+_CONSUMER_TIMES = (1, 3, 6, 15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +206,7 @@ def _queue(fixed: tuple[Any, ...], moving: tuple[Any, ...], trend: tuple[float, 
         last_tick_seq=tick_seq,
         event_seq=event_seq,
         retry_count=fixed[13],
+        dead_count=fixed[14],
     )
     return QueueRow(
         facts, _LEVELS[level], consumers, late, rate, new, tick_age, worst_lag, trend, note, waiting, _LEVELS[ticker]
@@ -202,10 +214,25 @@ def _queue(fixed: tuple[Any, ...], moving: tuple[Any, ...], trend: tuple[float, 
 
 
 def _consumer(fixed: tuple[Any, ...], moving: tuple[Any, ...], trend: tuple[float, ...]) -> ConsumerRow:
-    queue, name, sub_id, subconsumer = fixed
+    queue, name, sub_id, subconsumer, main, retry_count, dead_count = fixed
     tick_id, tick_time, tick_seq, last_seen, batch_id, next_id, next_time = moving[:7]
-    level, lag, seen, pending, rate, catches_up, note = moving[7:]
+    level, lag, seen, pending, rate, catches_up, note, behind, batch_since = moving[7:]
     facts = ConsumerFacts(
-        queue, name, sub_id, subconsumer, tick_id, tick_time, tick_seq, last_seen, batch_id, next_id, next_time
+        queue=queue,
+        name=name,
+        sub_id=sub_id,
+        subconsumer=subconsumer,
+        last_tick_id=tick_id,
+        last_tick_time=tick_time,
+        last_tick_seq=tick_seq,
+        last_seen=last_seen,
+        batch_id=batch_id,
+        next_tick_id=next_id,
+        next_tick_time=next_time,
+        main=main,
+        retry_count=retry_count,
+        dead_count=dead_count,
     )
-    return ConsumerRow(facts, _LEVELS[level], lag, seen, pending, rate, catches_up, trend, note)
+    return ConsumerRow(
+        facts, _LEVELS[level], lag, seen, pending, rate, catches_up, trend, note, _LEVELS[behind], batch_since
+    )

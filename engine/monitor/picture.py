@@ -87,6 +87,10 @@ class ConsumerRow:
     """Seconds until it is up to date at this rate; None if unknown or never."""
     trend: tuple[float, ...]
     note: str
+    behind: Level = Level.OK
+    """How late it is; `level` also counts its dead letters."""
+    batch_since: datetime | None = None
+    """When its open batch was first seen in its hands, by the server's clock; None: it holds none."""
 
     @property
     def key(self) -> tuple[str, str]:

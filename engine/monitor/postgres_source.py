@@ -4,40 +4,54 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
-from psycopg import sql
-from psycopg.rows import class_row
 
 from ..clock import Clock, SystemClock
 from ..errors import SkyError, UnreachableError
 from ..postgres.connect import connect, redact
 from ..postgres.sql import queries
 from ..queue.ticks import GUARD_CLASS, GUARD_OBJECT
-from .facts import Memory, Row, consumer_maker, moment, queue_facts, server_facts, session_facts
+from . import postgres_asides as asides
+from .asides import Capture, DeadLetter, EventRow, WaitingEvent
+from .facts import (
+    NOT_COUNTED,
+    CountedConsumers,
+    Counts,
+    Memory,
+    Row,
+    consumer_maker,
+    moment,
+    queue_facts,
+    server_facts,
+    session_facts,
+)
 from .model import ConsumerFacts, Part, Phase, Problem, QueueFacts, ServerFacts, SessionFacts, Snapshot
-from .source import EventRow
 
 ALL_PARTS = frozenset(Part)
 APPLICATION = "skyconsole"
 
 _READS = queries("monitor/reads.sql")
-_PEEK = queries("monitor/peek.sql")
 _PART_OF = {
     "server": Part.SERVER,
     "queues": Part.QUEUES,
     "retries": Part.QUEUES,
+    "letters": Part.QUEUES,
     "consumers": Part.CONSUMERS,
     "sessions": Part.SESSIONS,
 }
 _ARGUMENTS = {"sessions": {"guard_class": GUARD_CLASS, "guard_object": GUARD_OBJECT}}
 _SLOW_EVERY = 30.0
-"""Seconds between two readings of what is dear and moves slowly: sizes, counts of retry events."""
+"""Seconds between two readings of what is dear and moves slowly: the database's size."""
+_COUNTS_EVERY = 10.0
+"""Seconds between two counts of what stands aside: retry events, dead letters."""
 _READER = "Reading events needs membership in the role pgq_reader."
+_ADMIN = "Reading the retry queue needs membership in the role pgq_admin."
+_Read = TypeVar("_Read")
 _HELD_UP = frozenset({"57014", "55P03"})
 """SQLSTATEs of a statement that waited in vain: its part may answer again later and is old until then."""
 _HINTS = {
@@ -84,9 +98,12 @@ class PostgresSource:
         self._pgq_oid: int | None = None
         self._own_version: str | None = None
         self._size: int | None = None
-        self._retries: dict[int, int] | None = None
-        self._may_count_retries = False
+        self._counts = NOT_COUNTED
+        self._counted = CountedConsumers()
+        self._may_count = (False, False)
+        """Retry events, dead letters."""
         self._slow_read_at: float | None = None
+        self._counted_at: float | None = None
 
     @property
     def name(self) -> str:
@@ -113,37 +130,40 @@ class PostgresSource:
 
     async def peek_batch(self, batch_id: int, limit: int) -> tuple[EventRow, ...]:
         """The first events of an open batch; consumes nothing. Raises SkyError."""
-        async with self._turn:
-            try:
-                conn = await self._connected()
-                row = await (await conn.execute(_PEEK["batch_text"], (batch_id,))).fetchone()
-                text = sql.SQL(row[0] if row else "")
-                return await self._events(
-                    conn, sql.SQL(_PEEK["batch_events"]).format(batch=text, limit=sql.Literal(limit))
-                )
-            except psycopg.Error as error:
-                await self._let_go_if_broken()
-                raise _peek_error(error, f"Batch {batch_id} cannot be read") from error
+        return await self._peek(f"Batch {batch_id}", _READER, lambda conn: asides.batch_events(conn, batch_id, limit))
 
     async def peek_queue(self, queue: str, limit: int) -> tuple[EventRow, ...]:
         """The newest stored events of a queue, newest first; consumes nothing. Raises SkyError."""
+        return await self._peek(
+            f'The events of queue "{queue}"', _READER, lambda conn: asides.queue_events(conn, queue, limit)
+        )
+
+    async def dead_letters(self, queue: str | None, consumer: str | None, limit: int) -> tuple[DeadLetter, ...]:
+        """The oldest dead letters. Raises SkyError, a NotThereError where this PgQ keeps none."""
+        return await self._peek(
+            "The dead letters", _READER, lambda conn: asides.dead_letters(conn, queue, consumer, limit)
+        )
+
+    async def waiting(self, queue: str | None, consumer: str | None, limit: int) -> tuple[WaitingEvent, ...]:
+        """Events of the retry queue and, unless a consumer is given, delayed ones; due first. Raises SkyError."""
+        return await self._peek("The retry queue", _ADMIN, lambda conn: asides.waiting(conn, queue, consumer, limit))
+
+    async def captures(self) -> tuple[Capture, ...]:
+        """Every capture trigger. Raises SkyError."""
+        return await self._peek("The capture triggers", _READER, asides.captures)
+
+    async def _peek(
+        self, what: str, right: str, read: Callable[[psycopg.AsyncConnection[Any]], Awaitable[_Read]]
+    ) -> _Read:
+        """What is read between two readings of the snapshot; `right` is said when the session lacks it."""
         async with self._turn:
             try:
-                conn = await self._connected()
-                row = await (await conn.execute(_PEEK["queue_table"], (queue,))).fetchone()
-                if row is None:
-                    raise SkyError(f'There is no queue "{queue}".')
-                # PgQ writes the name unquoted; the first dot splits schema and table (spec/pgq.md 4.8).
-                schema, _, table = row[0].partition(".")
-                return await self._events(
-                    conn,
-                    sql.SQL(_PEEK["queue_events"]).format(
-                        table=sql.Identifier(schema, table), limit=sql.Literal(limit)
-                    ),
-                )
+                return await read(await self._connected())
             except psycopg.Error as error:
                 await self._let_go_if_broken()
-                raise _peek_error(error, f'The events of queue "{queue}" cannot be read') from error
+                problem = _problem(error, None)
+                hint = right if problem.sqlstate == "42501" else problem.hint
+                raise SkyError(f"{what} cannot be read: {problem.message}.", hint) from error
 
     async def close(self) -> None:
         """Cancel what runs and let go of the connection; a reading that is under way ends as LOST."""
@@ -157,11 +177,6 @@ class PostgresSource:
         await conn.close()
         self._conn = None
 
-    async def _events(self, conn: psycopg.AsyncConnection[Any], query: sql.Composed) -> tuple[EventRow, ...]:
-        async with conn.cursor(row_factory=class_row(EventRow)) as cursor:
-            await cursor.execute(query)
-            return tuple(await cursor.fetchall())
-
     async def _connected(self) -> psycopg.AsyncConnection[Any]:
         if self._closed:
             raise UnreachableError(f"The connection to {self._name} is closed.")
@@ -171,7 +186,7 @@ class PostgresSource:
         conn.prepare_threshold = 0
         self._conn = conn
         await conn.execute(_READS["session"], (f"{round(self._timeout * 1000)}ms",))
-        self._slow_read_at = None
+        self._slow_read_at = self._counted_at = None
         return conn
 
     async def _let_go_if_broken(self) -> bool:
@@ -207,11 +222,12 @@ class PostgresSource:
             wanted.append("consumers")
         if Part.SESSIONS in parts:
             wanted.append("sessions")
-        slow = self._slow_read_at is None or self._clock.monotonic() - self._slow_read_at >= _SLOW_EVERY
+        slow = self._is_due(self._slow_read_at, _SLOW_EVERY)
         if slow:
             wanted.append("size")
-            if Part.QUEUES in parts and self._may_count_retries:
-                wanted.append("retries")
+        count = Part.QUEUES in parts and self._is_due(self._counted_at, _COUNTS_EVERY)
+        if count:
+            wanted += self._countable
         answers = _Answers()
         while wanted:
             refused = await self._send(conn, wanted, answers)
@@ -223,7 +239,16 @@ class PostgresSource:
             wanted = wanted[wanted.index(refused) + 1 :]
         if slow and not answers.errors:
             self._slow_read_at = self._clock.monotonic()
+        if count and not answers.errors:
+            self._counted_at = self._clock.monotonic()
         return answers
+
+    def _is_due(self, done: float | None, every: float) -> bool:
+        return done is None or self._clock.monotonic() - done >= every
+
+    @property
+    def _countable(self) -> list[str]:
+        return [name for name, may in zip(("retries", "letters"), self._may_count, strict=True) if may]
 
     async def _send(self, conn: psycopg.AsyncConnection[Any], wanted: Sequence[str], answers: _Answers) -> str | None:
         """One round trip; the name of the statement that the server refused, None if none."""
@@ -257,7 +282,9 @@ class PostgresSource:
         if "server" in answers.errors:
             raise answers.errors["server"]
         row = answers.rows["server"][0]
-        now, pgq_oid, ours, self._may_count_retries = moment(row[4]), row[6], row[8], row[10]
+        now, pgq_oid, ours, may_count = moment(row[4]), row[6], row[8], (row[10], row[11])
+        missed = may_count != self._may_count
+        self._may_count = may_count
         if pgq_oid != self._pgq_oid:
             self._forget(pgq_oid)
             if ours:
@@ -280,8 +307,10 @@ class PostgresSource:
                 parts=parts,
                 times=dict.fromkeys(parts, now),
             )
-        if "queues" in answers.rows and self._may_count_retries and self._retries is None:
-            answers.rows["retries"] = await self._all(conn, "retries")
+        if "queues" in answers.rows and (missed or self._counts is NOT_COUNTED):
+            for name in self._countable:
+                if name not in answers.rows and name not in answers.errors:
+                    answers.rows[name] = await self._all(conn, name)
         return self._facts(answers, parts, server, taken, now)
 
     async def _all(self, conn: psycopg.AsyncConnection[Any], name: str) -> Sequence[Row]:
@@ -295,7 +324,7 @@ class PostgresSource:
         last = self._last
         problems = [_problem(error, _PART_OF.get(name)) for name, error in answers.errors.items()]
         failed = {problem.part for problem in problems}
-        if Part.QUEUES in parts and not self._may_count_retries:
+        if Part.QUEUES in parts and not self._may_count[0]:
             problems.append(
                 Problem(
                     "permission denied for table retry_queue",
@@ -310,7 +339,8 @@ class PostgresSource:
             queues = self._queue_rows(answers)
         if "consumers" in answers.rows:
             rows = answers.rows["consumers"]
-            consumers = self._consumers.take(rows, consumer_maker(rows))
+            bare = self._consumers.take(rows, consumer_maker(rows))
+            consumers = self._counted.take(bare, {one.name: one.queue_id for one in queues}, self._counts)
         fresh = frozenset(part for part in parts if part not in failed)
         times = {} if last is None else dict(last.times)
         times.update(dict.fromkeys(fresh, now))
@@ -329,15 +359,14 @@ class PostgresSource:
         )
 
     def _queue_rows(self, answers: _Answers) -> tuple[QueueFacts, ...]:
-        if not self._may_count_retries:
-            self._retries = None
-        elif "retries" in answers.rows:
-            counts = {row[0]: row[1] for row in answers.rows["retries"]}
-            if counts != self._retries:
-                self._retries = counts
+        asked = [answers.rows.get(name) for name in ("retries", "letters")]
+        if any(rows is not None for rows in asked) or not any(self._may_count):
+            counts = Counts.of(*asked)
+            if counts != self._counts:
+                self._counts = counts
                 self._queues.clear()
-        retries = self._retries
-        return self._queues.take(answers.rows["queues"], lambda row, _: queue_facts(row, retries))
+        counts = self._counts
+        return self._queues.take(answers.rows["queues"], lambda row, _: queue_facts(row, counts))
 
     def _session_rows(self, answers: _Answers) -> tuple[SessionFacts, ...]:
         if "sessions" in answers.rows:
@@ -348,8 +377,8 @@ class PostgresSource:
         """PgQ came, went, or was made anew: nothing that was known of it holds."""
         self._pgq_oid = pgq_oid
         self._own_version = None
-        self._retries = None
-        self._slow_read_at = None
+        self._counts = NOT_COUNTED
+        self._slow_read_at = self._counted_at = None
         self._queues.clear()
         self._consumers.clear()
 
@@ -370,9 +399,3 @@ def _problem(error: psycopg.Error, part: Part | None) -> Problem:
 
 def _unreachable(error: UnreachableError) -> Problem:
     return Problem(redact(error.message), getattr(error, "sqlstate", None) or "", redact(error.hint))
-
-
-def _peek_error(error: psycopg.Error, what: str) -> SkyError:
-    problem = _problem(error, None)
-    hint = _READER if problem.sqlstate == "42501" else problem.hint
-    return SkyError(f"{what}: {problem.message}.", hint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from .ages import brief, rounded
-from .consumer_rows import Crowd
+from .consumer_rows import Crowd, lag_note, with_letters
 from .model import ConsumerFacts, QueueFacts
 from .moment import Moment, extended, smoothed
 from .picture import Level, QueueRow
@@ -46,6 +46,8 @@ def judged(row: QueueRow, crowd: Crowd, moment: Moment, limits: Limits, old: Que
     ]
     level = max(finding[0] for finding in findings)
     note = _told(findings)
+    if facts.dead_count:
+        level, note = with_letters(level, note, facts.dead_count)
     trend = extended(() if same is None else same.trend, crowd.worst_lag or 0.0, moment.trend_values)
     if (
         same is not None
@@ -113,9 +115,9 @@ def _consumers(crowd: Crowd) -> tuple[Level, str]:
     worst = crowd.worst
     if worst is None:
         return Level.OK, ""
-    if worst.level is Level.CRIT or crowd.late == 1:
-        return worst.level, f"{worst.facts.name} {worst.note}"
-    return worst.level, f"{crowd.late} of {crowd.count} behind"
+    if worst.behind is Level.CRIT or crowd.late == 1:
+        return worst.behind, f"{worst.facts.name} {lag_note(worst)}"
+    return worst.behind, f"{crowd.late} of {crowd.count} behind"
 
 
 def _rotation(facts: QueueFacts, crowd: Crowd, moment: Moment, limits: Limits) -> tuple[Level, str]:

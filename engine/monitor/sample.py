@@ -9,6 +9,7 @@ from typing import Literal, TypeVar, get_args
 
 from ..clock import Clock
 from ..errors import SkyError, UsageError
+from .asides import Capture, DeadLetter, EventRow, NotThereError, WaitingEvent
 from .model import (
     ConsumerFacts,
     Part,
@@ -19,8 +20,8 @@ from .model import (
     SessionFacts,
     Snapshot,
 )
+from .sample_asides import letter_counts, retries_of, retrying, sample_captures, sample_letters, sample_waiting
 from .sample_cast import ROTATION, SampleConsumer, SampleQueue, sample_consumers, sample_queues
-from .source import EventRow
 
 Scenario = Literal["fleet", "empty", "no_pgq", "connecting", "lost", "stale", "no_privilege"]
 SCENARIOS: tuple[str, ...] = get_args(Scenario)
@@ -58,6 +59,8 @@ class SampleSource:
         self._consumers = sample_consumers(self._queues, consumers, draw)
         self._queues.sort(key=lambda queue: queue.name)
         self._consumers.sort(key=lambda one: (one.queue.name, one.name))
+        self._retrying = {one.name: retrying(one, self._consumers) for one in self._queues[:100]}
+        self._letters = letter_counts()
         self._kept: dict[object, QueueFacts | ConsumerFacts] = {}
         self._sessions: tuple[SessionFacts, ...] = ()
         self._last: Snapshot | None = None
@@ -121,6 +124,26 @@ class SampleSource:
                 return tuple(self._event(one, n) for n in range(newest, max(newest - limit, 0), -1))
         raise SkyError(f'There is no queue "{queue}".')
 
+    async def dead_letters(self, queue: str | None, consumer: str | None, limit: int) -> tuple[DeadLetter, ...]:
+        """The dead letters. Raises SkyError without the privilege."""
+        if self._scenario == "no_privilege":
+            raise NotThereError("The PgQ of this database keeps no dead letters.", "skyconsole's own PgQ does.")
+        found = sample_letters(self._queues, self._start)
+        return tuple(one for one in found if queue in (None, one.queue) and consumer in (None, one.consumer))[:limit]
+
+    async def waiting(self, queue: str | None, consumer: str | None, limit: int) -> tuple[WaitingEvent, ...]:
+        """Events of the retry queue and a delayed one. Raises SkyError without the privilege."""
+        if self._scenario == "no_privilege":
+            raise SkyError(
+                "permission denied for table retry_queue", "Reading it needs membership in the role pgq_admin."
+            )
+        found = sample_waiting(self._queues, self._consumers, self._clock.now(), self._event)
+        return tuple(one for one in found if queue in (None, one.queue) and consumer in (None, one.consumer))[:limit]
+
+    async def captures(self) -> tuple[Capture, ...]:
+        """A capture trigger of each kind."""
+        return sample_captures(self._queues)
+
     async def close(self) -> None:
         """Nothing is held."""
 
@@ -168,7 +191,9 @@ class SampleSource:
             Part.QUEUES,
         )
         server = replace(self._server(), user="guest", can_write=False)
-        queues = tuple(self._keep(("bare", one.name), replace(one, retry_count=None)) for one in facts.queues)
+        queues = tuple(
+            self._keep(("bare", one.name), replace(one, retry_count=None, dead_count=None)) for one in facts.queues
+        )
         return replace(facts, server=server, queues=queues, problems=(problem,))
 
     def _seconds(self, moment: datetime) -> float:
@@ -211,14 +236,17 @@ class SampleSource:
             last_tick_time=self._moment(tick_time),
             last_tick_seq=one.event_seq(tick_time),
             event_seq=one.event_seq(at),
-            retry_count=one.queue_id * 7 % 5 if one.rate else 0,
+            retry_count=retries_of(one),
+            dead_count=sum(number for (queue, _), number in letter_counts().items() if queue == one.name),
         )
 
     def _consumer(self, one: SampleConsumer, at: float) -> ConsumerFacts:
         queue = one.queue
-        seen = self._moment(at - one.seen(at)) if one.seen(at) > 60.0 else self._moment(at // 1.0)
+        seen = self._moment(at - one.seen(at)) if one.seen(at) > 1.5 else self._moment(at // 1.0)
         if one.idle:
-            return ConsumerFacts(queue.name, one.name, one.sub_id, True, None, None, None, seen, None, None)
+            return ConsumerFacts(
+                queue.name, one.name, one.sub_id, True, None, None, None, seen, None, None, main=one.main
+            )
         tick = queue.tick_at(at - one.lag(at))
         tick_time = queue.tick_time(tick)
         following = tick + 1 if one.working and tick < queue.tick_at(at) else None
@@ -234,6 +262,9 @@ class SampleSource:
             batch_id=None if following is None else queue.queue_id * 10_000_000 + one.sub_id * 1_000_000 + tick,
             next_tick_id=following,
             next_tick_time=None if following is None else self._moment(queue.tick_time(following)),
+            main=one.main,
+            retry_count=retries_of(queue) if one is self._retrying.get(queue.name) else None,
+            dead_count=self._letters.get((queue.name, one.name)),
         )
 
     def _backends(self, at: float) -> tuple[SessionFacts, ...]:

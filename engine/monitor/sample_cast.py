@@ -73,6 +73,11 @@ class SampleConsumer:
     idle: bool = False
     """A subconsumer without a batch."""
 
+    @property
+    def main(self) -> str | None:
+        """Of a subconsumer, the main consumer's name."""
+        return self.name.rpartition(".")[0] if self.subconsumer else None
+
 
 def _brisk(offset: float) -> Callable[[float], float]:
     return lambda at: 0.3 + 0.4 * (1 + math.sin(at / 3.0 + offset))
@@ -86,6 +91,11 @@ def _waves(offset: float) -> Callable[[float], float]:
 def _since(start: float) -> Callable[[float], float]:
     """Has not moved since then."""
     return lambda at: at - start
+
+
+def _stuck_from(start: float) -> Callable[[float], float]:
+    """Moves no more since then."""
+    return lambda at: max(at - start, 2.0)
 
 
 def _recovering(behind: float) -> Callable[[float], float]:
@@ -207,10 +217,10 @@ class _Cast:
         self._add(queue, name, _brisk(shift), _brisk(shift), working=self._draw.random() < 0.3)
 
     def _group(self, queue: str, name: str) -> None:
-        """A main consumer whose batches three subconsumers share."""
+        """A main consumer whose batches three subconsumers share: one works, one is stuck, one has nothing to do."""
         self._add(queue, name, _brisk(0.0), _brisk(0.0))
         self._add(queue, f"{name}.1", _brisk(1.0), _brisk(1.0), working=True, subconsumer=True)
-        self._add(queue, f"{name}.2", _brisk(2.0), _brisk(2.0), working=True, subconsumer=True)
+        self._add(queue, f"{name}.2", _stuck_from(200.0), _stuck_from(200.0), working=True, subconsumer=True)
         self._add(queue, f"{name}.3", _brisk(3.0), _brisk(40.0), subconsumer=True, idle=True)
 
     def _add(

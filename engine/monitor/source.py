@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
+from .asides import Capture, DeadLetter, EventRow, WaitingEvent
 from .model import Part, Snapshot
-
-
-@dataclass(frozen=True, slots=True)
-class EventRow:
-    """One event of a queue or batch, peeked at without consuming. Source: spec/pgq.md 1.3."""
-
-    ev_id: int
-    ev_time: datetime
-    ev_txid: int
-    ev_retry: int | None
-    ev_type: str | None
-    ev_data: str | None
-    ev_extra1: str | None = None
-    ev_extra2: str | None = None
-    ev_extra3: str | None = None
-    ev_extra4: str | None = None
 
 
 class Source(Protocol):
@@ -43,6 +26,18 @@ class Source(Protocol):
 
     async def peek_queue(self, queue: str, limit: int) -> tuple[EventRow, ...]:
         """The newest stored events of a queue, newest first; consumes nothing. Raises SkyError."""
+
+    async def dead_letters(self, queue: str | None, consumer: str | None, limit: int) -> tuple[DeadLetter, ...]:
+        """The oldest dead letters of a queue and consumer; None: of every one. Raises SkyError.
+
+        A NotThereError where this PgQ keeps none.
+        """
+
+    async def waiting(self, queue: str | None, consumer: str | None, limit: int) -> tuple[WaitingEvent, ...]:
+        """Events that wait for a retry, and without a consumer those that are delayed; due first. Raises SkyError."""
+
+    async def captures(self) -> tuple[Capture, ...]:
+        """The triggers that write events, by table. Raises SkyError."""
 
     async def close(self) -> None:
         """Cancel what runs and let go of all connections."""

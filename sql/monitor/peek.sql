@@ -1,5 +1,19 @@
 -- Looking at events without consuming them; needs membership in pgq_reader.
 
+-- name: event
+-- The fields of the event row `e`; of long texts the first {most} characters. Nothing long is unpacked for it.
+e.ev_id,
+e.ev_time,
+e.ev_txid,
+e.ev_retry,
+e.ev_type,
+pg_catalog.left(e.ev_data, {most}) as ev_data,
+pg_catalog.left(e.ev_extra1, {most}) as ev_extra1,
+pg_catalog.left(e.ev_extra2, {most}) as ev_extra2,
+pg_catalog.left(e.ev_extra3, {most}) as ev_extra3,
+pg_catalog.left(e.ev_extra4, {most}) as ev_extra4,
+pg_catalog.octet_length(e.ev_data) as data_bytes
+
 -- name: batch_text
 -- The query of an open batch, as text.
 select pgq.batch_event_sql(%s)
@@ -7,16 +21,7 @@ select pgq.batch_event_sql(%s)
 -- name: batch_events
 -- The first events of a batch; {batch} is that text.
 select
-    e.ev_id,
-    e.ev_time,
-    e.ev_txid,
-    e.ev_retry,
-    e.ev_type,
-    e.ev_data,
-    e.ev_extra1,
-    e.ev_extra2,
-    e.ev_extra3,
-    e.ev_extra4
+    {event}
 from ({batch}) as e
 order by e.ev_id
 limit {limit}
@@ -30,16 +35,7 @@ where q.queue_name = %s
 -- name: queue_events
 -- The newest events by transaction, which the tables' only index gives without reading them whole.
 select
-    e.ev_id,
-    e.ev_time,
-    e.ev_txid,
-    e.ev_retry,
-    e.ev_type,
-    e.ev_data,
-    e.ev_extra1,
-    e.ev_extra2,
-    e.ev_extra3,
-    e.ev_extra4
+    {event}
 from (
     select *
     from {table}

@@ -33,7 +33,11 @@ select
         false) as may_create,
     coalesce(
         pg_catalog.has_table_privilege(pg_catalog.to_regclass('pgq.retry_queue')::oid, 'select'),
-        false) as may_count_retries
+        false) as may_count_retries,
+    coalesce(
+        pg_catalog.has_function_privilege(
+            pg_catalog.to_regprocedure('pgq.get_dead_letter_counts()')::oid, 'execute'),
+        false) as may_count_letters
 
 -- name: own_version
 -- Only where the function exists.
@@ -80,9 +84,18 @@ order by q.queue_name collate "C"
 -- Needs the right to read pgq.retry_queue (pgq_admin).
 select
     r.ev_queue::int8,
+    r.ev_owner::int8,
     pg_catalog.count(*)
 from pgq.retry_queue as r
-group by r.ev_queue
+group by r.ev_queue, r.ev_owner
+
+-- name: letters
+-- Only where the function exists: the original keeps no dead letters.
+select
+    l.queue_name,
+    l.consumer_name,
+    l.letters
+from pgq.get_dead_letter_counts() as l
 
 -- name: consumers
 -- Every subscription with the ticks it stands on. The limits keep the lookups of ticks on their index, whatever

@@ -17,6 +17,7 @@ NAMES = Names(
     ("orders", "billing", "MyQ", 'a"b', "[/x]", "x.y", "Ünï", "📦", "", "a\nb"),
     {"orders": ("mailer", "audit"), "MyQ": ("Mine",)},
     {"orders": (12, 10)},
+    subconsumers=("w1", "w2"),
 )
 
 
@@ -51,6 +52,14 @@ def offered(text: str, names: Names = NAMES) -> list[str]:
         ("register consumer x on orders at ", ["12 ", "10 "]),
         ("register consumer x on orders at 1", ["12 ", "10 "]),
         ("unregister consumer m", ["mailer ", '"Mine" ']),
+        ("show dead letters ", ["on ", "for ", ";"]),
+        ("show retry for ", ["audit ", "mailer ", '"Mine" ']),
+        ("replay d", ["dead "]),
+        ("replay dead letters on o", ["orders "]),
+        ("purge dead letters on orders ", ["on ", "for ", "older ", ";"]),
+        ("unregister subconsumer ", ["* ", "w1 ", "w2 "]),
+        ("unregister subconsumer w1 for ", ["audit ", "mailer "]),
+        ("compile capture x on t as ", ["row ", "statement ", "auto "]),
         ("foo ", []),
         ("show -- que", []),
     ],
@@ -116,9 +125,9 @@ def _seconds(text: str, names: Names) -> float:
 @pytest.mark.parametrize(
     ("text", "form"),
     [
-        ("", "show · help · create · alter · drop · register · unregister"),
-        ("sh", "show queue | consumer | help"),
-        ("show ", "queue · consumer · help"),
+        ("", "show · help · create · alter · drop · register · unregister · replay · purge · compile · uncompile"),
+        ("sh", "show queue | consumer | help | dead | retry | subconsumers | capture"),
+        ("show ", "queue · consumer · help · dead · retry · subconsumers · capture"),
         ("drop queue ", "<queue> [force | if empty]"),
         ("register consumer x ", "[on <queue> | at <tick> | copy <consumer>]…"),
         ("alter queue q set ", "<setting> = <value>[, …]"),

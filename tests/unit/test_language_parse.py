@@ -6,16 +6,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skyconsole.engine.errors import UsageError
+from skyconsole.engine.language.captures import FORMS, table_name
 from skyconsole.engine.language.commands import (
     EVERY,
     AlterQueue,
+    CompileCapture,
     CreateQueue,
     DropQueue,
     Help,
+    PurgeDeadLetters,
     RegisterConsumer,
+    RegisterSubconsumer,
+    ReplayDeadLetters,
+    ShowCapture,
     ShowConsumer,
+    ShowDeadLetters,
     ShowQueue,
+    ShowRetry,
+    ShowSubconsumers,
+    UncompileCapture,
     UnregisterConsumer,
+    UnregisterSubconsumer,
 )
 from skyconsole.engine.language.errors import LanguageError
 from skyconsole.engine.language.grammar import RULES
@@ -28,6 +39,10 @@ NAME = st.one_of(
     st.sampled_from(ODD), st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=70)
 )
 SCOPE = st.one_of(NAME, st.just(EVERY))
+SHOWN = ("queue", "consumer", "help", "dead", "retry", "subconsumers", "capture")
+LETTERS = st.lists(st.integers(1, 2**63 - 1), min_size=1, max_size=4).map(tuple)
+MAYBE = st.one_of(st.none(), NAME)
+MAYBE_SCOPE = st.one_of(st.none(), SCOPE)
 INTERVALS = st.sampled_from(["3 seconds", "1:00", "it's", "5", "a\\b", "-1 day"])
 SETTINGS = st.fixed_dictionaries(
     {},
@@ -54,6 +69,19 @@ COMMANDS = st.one_of(
         st.one_of(st.none(), NAME),
     ),
     st.builds(UnregisterConsumer, SCOPE, st.one_of(st.none(), NAME)),
+    st.builds(ShowDeadLetters, MAYBE_SCOPE, MAYBE),
+    st.builds(ShowRetry, MAYBE_SCOPE, MAYBE),
+    st.builds(ReplayDeadLetters, LETTERS),
+    st.builds(ReplayDeadLetters, st.just(()), MAYBE_SCOPE, MAYBE),
+    st.builds(PurgeDeadLetters, LETTERS),
+    st.builds(PurgeDeadLetters, st.just(()), MAYBE_SCOPE, MAYBE, st.one_of(st.none(), INTERVALS)),
+    st.builds(ShowSubconsumers, MAYBE, MAYBE_SCOPE),
+    st.builds(RegisterSubconsumer, NAME, NAME, MAYBE),
+    st.builds(UnregisterSubconsumer, SCOPE, NAME, MAYBE, st.booleans()),
+    st.builds(ShowCapture, st.one_of(st.none(), NAME)),
+    st.builds(CompileCapture, NAME, NAME, st.sampled_from(FORMS)),
+    st.builds(CompileCapture, NAME, st.builds(table_name, NAME, NAME)),
+    st.builds(UncompileCapture, NAME, NAME),
     st.builds(Help, st.sampled_from(["", "show", "create queue", "help"])),
 )  # fmt: skip
 
@@ -73,6 +101,21 @@ COMMANDS = st.one_of(
         ("show consumer on q;", ShowConsumer(EVERY, "q")),
         ("show consumer * on q;", ShowConsumer(EVERY, "q")),
         ("show consumer c in *;", ShowConsumer("c")),
+        ("show dead letters;", ShowDeadLetters()),
+        ("show dead letter for MAILER on *;", ShowDeadLetters(EVERY, "mailer")),
+        ("show retry in orders for mailer;", ShowRetry("orders", "mailer")),
+        ("replay dead letter 17,18;", ReplayDeadLetters((17, 18))),
+        ("replay dead letters on orders;", ReplayDeadLetters((), "orders")),
+        ("purge dead letters;", PurgeDeadLetters()),
+        ("purge dead letters on * older than '1 day';", PurgeDeadLetters((), EVERY, None, "1 day")),
+        ("register subconsumer 'W 1' for c on q;", RegisterSubconsumer("W 1", "c", "q")),
+        ("register subconsumer 1 on q for c;", RegisterSubconsumer("1", "c", "q")),
+        ("unregister subconsumer * for c from q close;", UnregisterSubconsumer(EVERY, "c", "q", close=True)),
+        ("unregister subconsumer w1 for c close batch;", UnregisterSubconsumer("w1", "c", close=True)),
+        ("show capture;", ShowCapture()),
+        ('show capture on crm."Order Lines";', ShowCapture('crm."Order Lines"')),
+        ("compile capture Cap on public.orders as row;", CompileCapture("cap", "public.orders", "row")),
+        ('uncompile capture "Cap" on orders;', UncompileCapture("Cap", "orders")),
         ("show help;", Help()),
         ("help alter Queue", Help("alter queue")),
         ("create queue MyQ;", CreateQueue("myq")),
@@ -109,8 +152,8 @@ def test_a_script_reads_as_its_commands(commands: list[Command]) -> None:
 @pytest.mark.parametrize(
     ("text", "position", "expected", "incomplete"),
     [
-        ("show quue;", 5, ("queue", "consumer", "help"), False),
-        ("show", 4, ("queue", "consumer", "help"), True),
+        ("show quue;", 5, SHOWN, False),
+        ("show", 4, SHOWN, True),
         ("drop; show queue", 4, ("queue",), False),
         ("drop queue q a;", 13, ("force", "if", ";"), False),
         ("alter queue q set max_count=5,", 30, (), True),

@@ -17,7 +17,7 @@ from skyconsole.engine.monitor.picture import Picture
 from skyconsole.engine.monitor.poller import Poller
 from skyconsole.engine.monitor.ring import Ring
 from skyconsole.engine.monitor.sample import SampleSource
-from skyconsole.engine.monitor.source import EventRow
+from skyconsole.engine.monitor.asides import EventRow
 from skyconsole.engine.monitor.thresholds import Thresholds
 from skyconsole.engine.postgres.connect import Backoff
 
