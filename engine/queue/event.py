@@ -25,17 +25,22 @@ class UnknownColumnError(KeyError, AttributeError):
 class BatchTags:
     """What is to become of the events of one batch; an event that is not in here is done."""
 
-    __slots__ = ("batch_id", "dead_letters", "policy", "queue_name", "verdicts")
+    __slots__ = ("batch_id", "dead_letters", "may_retry", "policy", "queue_name", "verdicts")
 
-    def __init__(self, queue_name: str, batch_id: int, policy: RetryPolicy, *, dead_letters: bool) -> None:
+    def __init__(
+        self, queue_name: str, batch_id: int, policy: RetryPolicy, *, dead_letters: bool, may_retry: bool = True
+    ) -> None:
         self.queue_name = queue_name
         self.batch_id = batch_id
         self.policy = policy
         self.dead_letters = dead_letters
+        self.may_retry = may_retry
         self.verdicts: dict[int, Verdict] = {}
 
     def retry(self, event_id: int, retries: int | None, seconds: float | None) -> None:
-        """The event comes again: after `seconds`, or when and as often as the policy says."""
+        """The event comes again: after `seconds`, or when and as often as the policy says. Raises LookupError."""
+        if not self.may_retry:
+            raise LookupError("A consumer of this kind cannot retry events: its position is a tick.")
         self.verdicts[event_id] = (
             backed_off(self.policy, retries, f"given up after {retries} retries", dead_letters=self.dead_letters)
             if seconds is None
@@ -43,7 +48,9 @@ class BatchTags:
         )
 
     def dead(self, event_id: int, reason: str) -> None:
-        """The event becomes a dead letter. Raises LookupError where the server keeps none."""
+        """The event becomes a dead letter. Raises LookupError where that cannot be."""
+        if not self.may_retry:
+            raise LookupError("A consumer of this kind cannot set events aside: its position is a tick.")
         if not self.dead_letters:
             raise LookupError("This server keeps no dead letters: its pgq has no function event_dead.")
         self.verdicts[event_id] = Dead(reason)
@@ -82,7 +89,7 @@ class Event:
 
     @property
     def ev_time(self) -> datetime:
-        return _time(self._row[1])
+        return read_time(self._row[1])
 
     @property
     def ev_txid(self) -> int:
@@ -209,7 +216,7 @@ def event_class(columns: tuple[str, ...]) -> type[Event]:
 
 def _reader(name: str, position: int) -> Any:
     if name == "ev_time":
-        return lambda event: _time(event._row[position])
+        return lambda event: read_time(event._row[position])
     return lambda event: event._row[position]
 
 
@@ -224,7 +231,7 @@ def _left_out(name: str) -> str:
     return f'The column "{name}" was not fetched: add it to the consumer\'s columns.'
 
 
-def _time(stored: Any) -> datetime:
+def read_time(stored: Any) -> datetime:
     """Microseconds since 2000 in UTC, as the server sends them, read when somebody asks."""
     if isinstance(stored, int):
         if abs(stored) >= _INFINITY:

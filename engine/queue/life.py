@@ -189,7 +189,11 @@ class Life:
         began = time.monotonic()
         settings = self.settings
         tags = BatchTags(
-            settings.queue_name, batch.batch_id, settings.retry, dead_letters=self.work.capabilities.dead_letters
+            settings.queue_name,
+            batch.batch_id,
+            settings.retry,
+            dead_letters=self.work.capabilities.dead_letters,
+            may_retry=self.work.may_retry,
         )
         count = 0
         admitted = yield from self.work.admit(batch, tags)
@@ -201,7 +205,7 @@ class Life:
             yield from self._forget()
         # A handler that came back too late was left behind, and its batch handed back.
         self._stop.check()
-        if (yield from self.work.seal(batch, tags)):
+        if admitted and (yield from self.work.seal(batch, tags)):
             self._step(Step.REMOTE_COMMITTED, batch)
         yield from self._settle(batch, tags)
         self._step(Step.FINISHING, batch)
@@ -243,7 +247,7 @@ class Life:
                 return foreseen.source
             if foreseen is not None:
                 yield from foreseen.source.close()
-        hint = batch.tick_event_seq - batch.prev_tick_event_seq
+        hint = (batch.tick_event_seq or 0) - (batch.prev_tick_event_seq or 0)
         is_long = 0 < self.settings.lazy_fetch < hint
         events = yield from event_sql(Place.QUEUE, batch)
         if self._reads_ahead and is_long:

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 
 import psycopg
 
-from ..errors import SkyError
+from ..errors import SkyError, UsageError
 from ..postgres.sql import queries
 from .event import BatchTags
 from .model import Batch
-from .requests import Place, Program, Request, rows, value
+from .requests import Place, Program, rows, value
 from .settings import ConsumerSettings
-
-__all__ = ["BatchLostError", "Capabilities", "NotRegisteredError", "PlainWork", "Request"]
 
 _SQL = queries("queue/consumer.sql")
 
@@ -34,19 +32,26 @@ class Capabilities:
     coop: bool = False
     finish_batch_of: bool = False
     touch: bool = False
-    release_batch: bool = False
+    hand_back: bool = False
 
 
 class PlainWork:
     """A consumer whose work is done where its queue is, in the transaction that finishes the batch."""
 
     handler_places: tuple[Place, ...] = (Place.QUEUE,)
+    may_retry = True
+    """Whether single events can be retried or set aside."""
     may_read_ahead = True
     """Whether the next batch is foreseeable: nobody else takes batches of this consumer."""
     touch_interval: float | None = None
     """Seconds after which a batch in work is to be touched; None: never."""
 
     def __init__(self, settings: ConsumerSettings) -> None:
+        if settings.on_error != "repeat" and not self.may_retry:
+            raise UsageError(
+                "A consumer whose position is a tick cannot take single events out of a batch.",
+                "Set on_error = repeat.",
+            )
         self.settings = settings
         self.capabilities = Capabilities()
 
@@ -104,6 +109,16 @@ class PlainWork:
         """Give up a batch whose work was rolled back; returns what becomes of it."""
         yield from ()
         return "it stays open and comes again at the next start"
+
+    def position(self) -> Program[tuple[int, int | None] | None]:
+        """The queue's position of this consumer: its last tick and the batch that is open; None: not registered."""
+        found = yield from rows(Place.QUEUE, _SQL["position"], self.settings.queue_name, self.settings.consumer_name)
+        return (found[0][0], found[0][1]) if found else None
+
+    def reposition(self, tick_id: int) -> Program[None]:
+        """Move the queue's position to this tick; an open batch is forgotten. Raises psycopg.Error for a tick gone."""
+        chosen = self.settings
+        yield from value(Place.QUEUE, _SQL["register_at"], chosen.queue_name, chosen.consumer_name, tick_id)
 
     def newer_tick(self, batch: Batch) -> Program[bool]:
         """Whether something is there to be read ahead."""

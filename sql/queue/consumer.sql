@@ -5,7 +5,7 @@ select to_regprocedure('pgq.event_dead(bigint, bigint, text)') is not null,
        to_regprocedure('pgq_coop.next_batch(text, text, text)') is not null,
        to_regprocedure('pgq_coop.finish_batch_of(text, text, text, bigint)') is not null,
        to_regprocedure('pgq_coop.touch(text, text, text)') is not null,
-       to_regprocedure('pgq_coop.release_batch(text, text, text, bigint)') is not null;
+       to_regprocedure('pgq_coop.hand_back(text, text, text, bigint)') is not null;
 
 -- name: queue_id
 select queue_id
@@ -86,3 +86,10 @@ release savepoint sky_event;
 
 -- name: rollback_to_savepoint
 rollback to savepoint sky_event;
+
+-- name: tick_before
+select max(t.tick_id)
+  from pgq.tick t
+  join pgq.queue q on q.queue_id = t.tick_queue
+ where q.queue_name = %s
+   and t.tick_id < %s;

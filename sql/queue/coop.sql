@@ -24,10 +24,7 @@ select case
                    and other.sub_id = main.sub_id
                    and other.sub_consumer not in (main.sub_consumer, member.sub_consumer)
                    and other.sub_batch is not null
-                   and (
-                         other.sub_active < now() - %s::interval
-                         or other.sub_active = '-infinity'
-                       )
+                   and other.sub_active < now() - %s::interval
               )
        end
   from pgq.queue q
@@ -50,8 +47,9 @@ select pgq_coop.finish_batch(%s);
 -- name: finish_batch_of
 select pgq_coop.finish_batch_of(%s, %s, %s, %s);
 
--- The member that holds the batch, under the lock that a takeover needs as well.
--- name: is_mine
+-- Whether the row that this transaction's finish_batch has just changed is the member's: the original finishes a batch
+-- by its id alone, also one that another member has taken over.
+-- name: was_mine
 select exists (
          select
            from pgq.subscription s
@@ -59,14 +57,18 @@ select exists (
            join pgq.queue q on q.queue_id = s.sub_queue
           where q.queue_name = %s
             and c.co_name = %s
-            and s.sub_batch = %s
+            and s.sub_batch is null
+            and s.xmin = pg_current_xact_id()::xid
        );
 
 -- name: touch
 select pgq_coop.touch(%s, %s, %s);
 
--- name: release_batch
-select pgq_coop.release_batch(%s, %s, %s, %s);
+-- name: hand_back
+select pgq_coop.hand_back(%s, %s, %s, %s);
 
 -- name: batch_retry
 select pgq.batch_retry(%s, 0);
+
+-- name: seconds
+select extract(epoch from %s::interval)::float8;
