@@ -75,12 +75,15 @@ class Consumer:
         finally:
             self._end()
 
-    def stop(self) -> None:
-        """Ask for a graceful stop; from any thread, also before run()."""
+    def stop(self, seconds: float | None = None) -> None:
+        """Ask for a graceful stop; from any thread, also before run(), and again to hasten it.
+
+        The batch in work gets so many seconds, `stop_timeout` when left out; math.inf: as long as it takes.
+        """
         if self._stop is None:
             self._is_stopped_early = True
         else:
-            self._stop.request()
+            self._stop.request(seconds)
 
     async def run_async(self, stop: asyncio.Event) -> None:
         """Work in the running event loop until `stop` is set; a consumer with plain handlers works in a thread.

@@ -128,6 +128,8 @@ class Life:
             if settings.loop_delay < 0 or (settings.loop_delay == 0 and not found):
                 return True
             if not found:
+                if self._observer is not None:
+                    self._observer.on_step(Step.IDLE, 0)
                 self._tell_idle()
                 yield Wait(settings.loop_delay, Place.QUEUE if self._listening else None)
             if settings.connection_lifetime and time.monotonic() - born > settings.connection_lifetime:

@@ -31,6 +31,8 @@ class Step(Enum):
     """The batch is finished, but not committed."""
     COMMITTED = "committed"
     """The finished batch is committed."""
+    IDLE = "idle"
+    """There is no batch now, for which batch_id is 0; the consumer waits."""
 
 
 class Observer(Protocol):

@@ -6,6 +6,9 @@ import socket
 import time
 from collections.abc import Callable
 
+LONGEST = 1e8
+"""Seconds, three years: as good as for ever, and no timer refuses them."""
+
 
 class StopNow(KeyboardInterrupt):
     """The time for a graceful stop is over: what is in work is given up and handed back.
@@ -18,7 +21,7 @@ class Stop:
     """Whether a consumer is to stop, and until when it may take its time."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self.seconds = seconds
+        self.seconds = self._usual = seconds
         self.requested = False
         self.on_request: Callable[[], None] | None = None
         self._clock = clock
@@ -26,11 +29,13 @@ class Stop:
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
 
-    def request(self) -> None:
-        """Ask for the stop; may be called from anywhere, and again."""
-        if self.requested:
+    def request(self, seconds: float | None = None) -> None:
+        """Ask for the stop, in `seconds` or the usual time; may be called from anywhere, and again to hasten it."""
+        seconds = self._usual if seconds is None else min(seconds, LONGEST)
+        deadline = self._clock() + seconds
+        if self.requested and deadline >= self._deadline:
             return
-        self._deadline = self._clock() + self.seconds
+        self.seconds, self._deadline = seconds, deadline
         self.requested = True
         self._writer.send(b"!")
         if self.on_request is not None:
