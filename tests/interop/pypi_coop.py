@@ -67,4 +67,5 @@ if __name__ == "__main__":
     if sys.argv[1] == "coop":
         Coop("printer", "db", arguments).start()
     else:
-        {"remote": Remote, "serial": Serial}[sys.argv[1]]("printer", "db", "target_db", arguments).start()
+        kinds: dict[str, Any] = {"remote": Remote, "serial": Serial}
+        kinds[sys.argv[1]]("printer", "db", "target_db", arguments).start()

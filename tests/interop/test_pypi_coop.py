@@ -63,7 +63,7 @@ def target(server: Any) -> Iterator[Work]:
         work.connection.close()
 
 
-def _worker(place: Place, tmp_path: Path, name: str, **more: object) -> str:
+def _worker(place: Place, tmp_path: Path, name: str, **more: str) -> str:
     """The configuration of a worker of the group "printer"; in a folder of its own, for its pid file."""
     folder = tmp_path / name
     folder.mkdir(exist_ok=True)
