@@ -24,18 +24,20 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     fields constant text[] := '{ev_type,ev_data,ev_extra1,ev_extra2,ev_extra3,ev_extra4,when}';
+    -- The array of a trigger's arguments begins with number 0.
+    args constant text[] := i_args[:];
     arg text;
     field integer;
 begin
-    if coalesce(cardinality(i_args), 0) = 0 then
+    if coalesce(cardinality(args), 0) = 0 then
         raise exception 'pgq trigger must have destination queue as argument' using errcode = 'XX000';
     end if;
-    queue_name := i_args[1];
+    queue_name := args[1];
     skip := false;
     deny := false;
     backup := false;
     expressions := array_fill(null::text, array[7]);
-    foreach arg in array i_args[2:] loop
+    foreach arg in array args[2:] loop
         field := array_position(fields, split_part(arg, '=', 1));
         if arg = 'SKIP' then
             skip := true;

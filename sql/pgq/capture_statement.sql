@@ -247,10 +247,10 @@ comment on function pgq.capture_check(text, oid, text[], text, text, text[]) is
 
 
 -- SQL for the six fields of an event and for what is to be done at all, for one operation of a trigger. checked is
--- NULL if an event is always made; else it gives 'key', 'none' or NULL (capture_check). data gives NULL where sqltriga
--- meets a NULL in the key. A field with an expression of the user's has the reference's own value here, queries holds
--- what replaces it: queries of one row, their columns, in the order ev_type, ev_data, ev_extra1 ... ev_extra4, when.
--- unknown_magic is the first column that stands for a field which there is not.
+-- NULL if an event is always made; else it gives 'key', 'none', 'null' or NULL: capture_check, and 'null' is a NULL in
+-- the key. If needs_data, NULL as ev_data means the same. A field with an expression of the user's has here what it
+-- were without; queries holds what replaces it (capture_queries). unknown_magic is the first magic column that there is
+-- no field for: an error, but only if there is an event.
 create or replace function pgq.capture_statement(
     i_kind text,
     i_table oid,
@@ -266,6 +266,7 @@ create or replace function pgq.capture_statement(
     out ev_extra2 text,
     out ev_extra3 text,
     out ev_extra4 text,
+    out needs_data boolean,
     out queries text[],
     out unknown_magic text
 )
@@ -343,6 +344,7 @@ begin
         end if;
     end if;
 
+    needs_data := i_kind = 'sqltriga' and i_operation in ('UPDATE', 'DELETE');
     if i_operation <> 'TRUNCATE' then
         for magic in
             select c.column_name, c.column_type
@@ -352,7 +354,13 @@ begin
             sql := pgq.capture_text(magic.column_type, this || '.' || quote_ident(magic.column_name));
             case magic.column_name
             when '_pgq_ev_type' then ev_type := sql;
-            when '_pgq_ev_data' then ev_data := sql;
+            when '_pgq_ev_data' then
+                if needs_data then
+                    checked := format('coalesce(%s, case when %s is null then ''null'' end)',
+                        coalesce(checked, 'null'), ev_data);
+                    needs_data := false;
+                end if;
+                ev_data := sql;
             when '_pgq_ev_extra1' then ev_extra1 := sql;
             when '_pgq_ev_extra2' then ev_extra2 := sql;
             when '_pgq_ev_extra3' then ev_extra3 := sql;
