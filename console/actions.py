@@ -9,9 +9,25 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from ..engine.language.commands import AlterQueue, DropQueue, ShowConsumer, ShowQueue, UnregisterConsumer
+from ..engine.language.captures import table_name
+from ..engine.language.commands import (
+    AlterQueue,
+    CompileCapture,
+    DropQueue,
+    PurgeDeadLetters,
+    ReplayDeadLetters,
+    ShowCapture,
+    ShowConsumer,
+    ShowDeadLetters,
+    ShowQueue,
+    ShowRetry,
+    UncompileCapture,
+    UnregisterConsumer,
+    UnregisterSubconsumer,
+)
 from ..engine.language.model import Command, Context, Risk
 from ..engine.monitor.picture import ConsumerRow, QueueRow
+from .aside_columns import CaptureRow, LetterRow, WaitingRow, member_name
 from .submission import refusal, sql_of
 
 Row = object
@@ -23,6 +39,8 @@ class Subject(Enum):
 
     QUEUE = "queue"
     CONSUMER = "consumer"
+    LETTER = "dead letter"
+    CAPTURE = "capture trigger"
     ANYTHING = "anything"
     """It needs no row."""
 
@@ -68,6 +86,10 @@ def subject_of(row: Row) -> Subject:
             return Subject.QUEUE
         case ConsumerRow():
             return Subject.CONSUMER
+        case LetterRow():
+            return Subject.LETTER
+        case CaptureRow():
+            return Subject.CAPTURE
         case _:
             return Subject.ANYTHING
 
@@ -79,6 +101,12 @@ def queue_of(row: Row) -> str:
             return row.facts.name
         case ConsumerRow():
             return row.facts.queue
+        case LetterRow():
+            return row.letter.queue
+        case WaitingRow():
+            return row.waiting.queue
+        case CaptureRow():
+            return row.capture.queue
         case _:
             raise LookupError("this row belongs to no queue")
 
@@ -97,6 +125,12 @@ def sql_that_shows(row: Row) -> str:
             plan = ShowQueue(row.facts.name).plan(Context())
         case ConsumerRow():
             plan = ShowConsumer(row.facts.name, row.facts.queue).plan(Context())
+        case LetterRow():
+            plan = ShowDeadLetters(row.letter.queue, row.letter.consumer).plan(Context())
+        case WaitingRow():
+            plan = ShowRetry(row.waiting.queue, row.waiting.consumer).plan(Context())
+        case CaptureRow():
+            plan = ShowCapture(_table_of(row)).plan(Context())
         case _:
             return ""
     return sql_of(plan)
@@ -109,6 +143,12 @@ def subject_text(row: Row) -> str:
             return f"queue {row.facts.name}"
         case ConsumerRow():
             return f"consumer {row.facts.name} on {row.facts.queue}"
+        case LetterRow():
+            return f"dead letter {row.letter.dl_id} of {row.letter.consumer} on {row.letter.queue}"
+        case WaitingRow():
+            return f"event {row.waiting.event.ev_id} on {row.waiting.queue}"
+        case CaptureRow():
+            return f"capture trigger {row.capture.trigger} on {row.capture.relation}"
         case _:
             return ""
 
@@ -117,6 +157,43 @@ def _queue_facts(row: Row) -> QueueRow:
     if isinstance(row, QueueRow):
         return row
     raise LookupError("this row is no queue")
+
+
+def _letter(row: Row) -> int:
+    if isinstance(row, LetterRow):
+        return row.letter.dl_id
+    raise LookupError("this row is no dead letter")
+
+
+def _capture(row: Row) -> CaptureRow:
+    if isinstance(row, CaptureRow):
+        return row
+    raise LookupError("this row is no capture trigger")
+
+
+def _table_of(row: Row) -> str:
+    capture = _capture(row).capture
+    return table_name(capture.schema, capture.table)
+
+
+def _unregister(row: Row) -> UnregisterConsumer | UnregisterSubconsumer:
+    """A subconsumer leaves its group; with a batch only if it is closed, which is asked as what destroys is."""
+    if isinstance(row, ConsumerRow) and row.facts.main is not None:
+        holds = row.facts.batch_id is not None
+        return UnregisterSubconsumer(member_name(row), row.facts.main, row.facts.queue, close=holds)
+    return UnregisterConsumer(consumer_of(row), queue_of(row))
+
+
+def _compile_refused(row: Row, context: Context) -> str:
+    capture = _capture(row).capture
+    server = context.picture.snapshot.server if context.picture else None
+    if server is not None and server.pgq_origin == "extension":
+        return "the original PgQ compiles none"
+    return "" if capture.form == "generic" or capture.state == "stale" else f"compiled already: {capture.form}"
+
+
+def _uncompile_refused(row: Row, _: Context) -> str:
+    return "not compiled" if _capture(row).capture.form == "generic" else ""
 
 
 def _needs_admin(_: Row, context: Context) -> str:
@@ -144,13 +221,19 @@ def _batch_refused(row: Row, _: Context) -> str:
 
 
 def _leave_refused(row: Row, _: Context) -> str:
-    if isinstance(row, ConsumerRow) and row.facts.subconsumer:
-        return "a subconsumer leaves through its main consumer"
+    if isinstance(row, ConsumerRow) and row.facts.subconsumer and row.facts.main is None:
+        return "its main consumer is not known"
     return ""
 
 
-def _move_refused(row: Row, context: Context) -> str:
-    return _leave_refused(row, context)
+def _move_refused(row: Row, _: Context) -> str:
+    if isinstance(row, ConsumerRow) and row.facts.subconsumer:
+        return "a subconsumer moves with its main consumer"
+    return ""
+
+
+def _group_refused(row: Row, _: Context) -> str:
+    return "a subconsumer itself" if isinstance(row, ConsumerRow) and row.facts.subconsumer else ""
 
 
 ACTIONS: tuple[Action, ...] = (
@@ -196,9 +279,60 @@ ACTIONS: tuple[Action, ...] = (
         opens="move_consumer", refuses=_move_refused,
     ),
     Action(
+        "members", "Cooperative members", Subject.CONSUMER, Risk.LOOK, "m",
+        "Who shares its batches: working, idle or stale.", opens="open_members", refuses=_group_refused,
+    ),
+    Action(
+        "add-member", "Register a subconsumer", Subject.CONSUMER, Risk.REVERSIBLE, "N",
+        "One more worker shares its batches: put its name into the prompt. Needs pgq_coop.",
+        opens="add_member", refuses=_group_refused,
+    ),
+    Action(
         "unregister", "Unregister", Subject.CONSUMER, Risk.COSTLY, "X",
-        "Ends the subscription; the position is remembered for undo.",
-        build=lambda row: UnregisterConsumer(consumer_of(row), queue_of(row)), refuses=_leave_refused, bulk=True,
+        "Ends the subscription; the position is remembered for undo. A subconsumer leaves its group.",
+        build=_unregister, refuses=_leave_refused, bulk=True,
+    ),
+    Action(
+        "open", "Open", Subject.LETTER, Risk.LOOK, "enter",
+        "Shows the letter with its event, decoded.", opens="open_row",
+    ),
+    Action(
+        "replay", "Replay", Subject.LETTER, Risk.COSTLY, "P",
+        "Its consumer gets the event again, by the retry queue; the letter is gone.",
+        build=lambda row: ReplayDeadLetters((_letter(row),)), bulk=True,
+    ),
+    Action(
+        "purge", "Purge", Subject.LETTER, Risk.DESTROYS, "X",
+        "Deletes the letter with the event in it; its number must be typed.",
+        build=lambda row: PurgeDeadLetters((_letter(row),)), bulk=True,
+    ),
+    Action(
+        "open", "Open", Subject.CAPTURE, Risk.LOOK, "enter",
+        "Shows the trigger with its arguments.", opens="open_row",
+    ),
+    Action(
+        "compile", "Compile", Subject.CAPTURE, Risk.REVERSIBLE, "c",
+        "Puts a function made for this table behind the trigger: the same events, faster.",
+        build=lambda row: CompileCapture(_capture(row).capture.trigger, _table_of(row)),
+        refuses=_compile_refused, bulk=True,
+    ),
+    Action(
+        "uncompile", "Make it generic again", Subject.CAPTURE, Risk.REVERSIBLE, "c",
+        "Puts the generic function behind the trigger.",
+        build=lambda row: UncompileCapture(_capture(row).capture.trigger, _table_of(row)),
+        refuses=_uncompile_refused, bulk=True,
+    ),
+    Action(
+        "letters", "Dead letters", Subject.ANYTHING, Risk.LOOK, "d",
+        "Events that were given up: of this consumer, this queue, or the database.", opens="open_letters",
+    ),
+    Action(
+        "waiting", "Retry queue", Subject.ANYTHING, Risk.LOOK, "W",
+        "Events that wait to be tried again, and delayed ones.", opens="open_waiting",
+    ),
+    Action(
+        "captures", "Capture triggers", Subject.ANYTHING, Risk.LOOK, "T",
+        "What writes changes of tables into queues; on such a trigger: those of its table.", opens="open_captures",
     ),
     Action(
         "create", "Create a queue", Subject.ANYTHING, Risk.REVERSIBLE, "A",

@@ -222,14 +222,18 @@ class SkyConsole(Navigator):
     def action_prompt(self) -> None:
         self.open_prompt()
 
-    def open_prompt(self, text: str = "") -> None:
+    def command_done(self) -> None:
+        super().command_done()
+        self.readings.force()
+
+    def open_prompt(self, text: str = "", at: int | None = None) -> None:
         """Give the keyboard to the prompt of the active screen; with a text, that stands in it."""
         screen = self.table_screen
         if screen is None or screen is not self.screen:
             return
         pane = screen.query_one(PromptPane)
         pane.names = Names.of(self.picture)
-        pane.open(text)
+        pane.open(text, at)
 
     def on_prompt_pane_submitted(self, message: PromptPane.Submitted) -> None:
         message.pane.names = Names.of(self.picture)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from ..engine.monitor.asides import EventRow
 from ..engine.monitor.model import Phase
 from ..engine.monitor.picture import Change, Level
-from ..engine.monitor.asides import EventRow
 from . import format as fmt
 from .glyphs import LEVEL_ROLES, LEVEL_WORDS
 from .shown import named, shown
@@ -93,9 +93,8 @@ def text_column(id: str, title: str, text: Callable[[Any], str], **settings: Any
 
 
 def _lag_role(row: Any) -> str:
-    return (
-        LEVEL_ROLES[row.level] + "-strong" if row.level >= Level.WARN else ("off" if row.level is Level.OFF else "text")
-    )
+    level = getattr(row, "behind", row.level)
+    return LEVEL_ROLES[level] + "-strong" if level >= Level.WARN else ("off" if level is Level.OFF else "text")
 
 
 def _rate_role(row: Any) -> str:
@@ -104,6 +103,10 @@ def _rate_role(row: Any) -> str:
 
 def _muted(_: Any) -> str:
     return "muted"
+
+
+def _dead_role(row: Any) -> str:
+    return LEVEL_ROLES[Level.WARN] if row.facts.dead_count else "muted"
 
 
 def level_column(worst: Callable[[Any], float | None]) -> Column:
@@ -161,6 +164,10 @@ QUEUES: tuple[Column, ...] = (
            help="age of the newest tick"),
     Column("lag", "WORST LAG", lambda row: fmt.duration(row.worst_lag), lambda row: row.worst_lag, Kind.DURATION,
            width=10, priority=1, role=_lag_role, moves=True, help="greatest lag of its consumers"),
+    Column("retry", "RETRY", lambda row: fmt.count(row.facts.retry_count), lambda row: row.facts.retry_count,
+           width=5, priority=9, from_cells=120, role=_muted, help="events that wait to be tried again"),
+    Column("dead", "DEAD", lambda row: fmt.count(row.facts.dead_count), lambda row: row.facts.dead_count,
+           width=4, priority=8, from_cells=110, role=_dead_role, help="dead letters: events that were given up"),
     trend_column(),
     _note(),
 )  # fmt: skip
@@ -184,6 +191,10 @@ CONSUMERS: tuple[Column, ...] = (
            help="until it is up to date at this rate"),
     Column("batch", "BATCH", lambda row: str(row.facts.batch_id or fmt.NOT_KNOWN), lambda row: row.facts.batch_id,
            width=8, priority=8, role=_muted, help="the open batch"),
+    Column("retry", "RETRY", lambda row: fmt.count(row.facts.retry_count or 0), lambda row: row.facts.retry_count or 0,
+           width=5, priority=10, from_cells=130, role=_muted, help="its events that wait to be tried again"),
+    Column("dead", "DEAD", lambda row: fmt.count(row.facts.dead_count or 0), lambda row: row.facts.dead_count or 0,
+           width=4, priority=9, from_cells=120, role=_dead_role, help="its dead letters: events it gave up"),
     trend_column(),
     _note(5),
 )  # fmt: skip
@@ -245,8 +256,8 @@ EVENTS: tuple[Column, ...] = (
     text_column("extra1", "EXTRA1", lambda row: row.event.ev_extra1 or "", width=12, grow=20, priority=4, role=_muted),
     Column("retry", "RETRY", lambda row: str(row.event.ev_retry or 0), lambda row: row.event.ev_retry or 0, width=5,
            priority=5, role=_muted),
-    Column("txid", "TXID", lambda row: str(row.event.ev_txid), lambda row: row.event.ev_txid, width=10, priority=6,
-           role=_muted),
+    Column("txid", "TXID", lambda row: str(row.event.ev_txid or fmt.NOT_KNOWN), lambda row: row.event.ev_txid,
+           width=10, priority=6, role=_muted),
 )  # fmt: skip
 
 

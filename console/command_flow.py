@@ -123,6 +123,9 @@ class CommandFlow(App[object]):
         """Whether the source belongs to production, where even small changes are confirmed."""
         return False
 
+    def command_done(self) -> None:
+        """A command has changed the database: what is shown of it may be old."""
+
     def show_result(self, outcome: Outcome, source: str) -> None:
         """Opens the table that a `show …` command brought."""
         from .screens.result import ResultScreen
@@ -254,6 +257,7 @@ class CommandFlow(App[object]):
         if outcome.columns and outcome.command.risk is Risk.LOOK:
             self.show_result(outcome, message.submission.source)
             return
+        self.command_done()
         notice = notice_of(outcome, message.submission.origin)
         self.notify(notice.text, title=notice.title, severity=notice.severity, markup=False)
 

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..engine.monitor.picture import Change, ConsumerRow
+from ..engine.language.tokens import quote_name
+from ..engine.monitor.picture import Change, ConsumerRow, DatabaseRow, QueueRow
+from .aside_columns import CaptureRow
 from .running import CommandRunner
+from .screens.captures import CapturesScreen
+from .screens.dead_letters import DeadLettersScreen
+from .screens.listed import ListedScreen
+from .screens.members import MembersScreen
 from .screens.table_screen import TableScreen
+from .screens.waiting import WaitingScreen
 from .shown import shown
 from .view import World
 
@@ -20,6 +27,15 @@ class Navigator(CommandRunner):
     def choose_source(self, name: str) -> None:
         """Make this the source that the screens show."""
         raise NotImplementedError
+
+    def open_prompt(self, text: str = "", at: int | None = None) -> None:
+        """Give the keyboard to the prompt, with a text in it and the cursor behind so many characters."""
+        raise NotImplementedError
+
+    def command_done(self) -> None:
+        screen = self.table_screen
+        if isinstance(screen, ListedScreen):
+            screen.action_read()
 
     @property
     def table_screen(self) -> TableScreen | None:
@@ -81,6 +97,71 @@ class Navigator(CommandRunner):
             self.push_screen(EventsScreen(source, facts.queue))
         else:
             self.push_screen(EventsScreen(source, facts.queue, facts.name, facts.batch_id))
+
+    def open_consumer(self, source: str, row: ConsumerRow) -> None:
+        """The members of a group; else what the consumer works on."""
+        facts, picture = row.facts, self.world.pictures.get(source)
+        rows = picture.consumers if picture is not None else ()
+        if any(one.facts.main == facts.name and one.facts.queue == facts.queue for one in rows):
+            self.push_screen(MembersScreen(source, facts.queue, facts.name))
+        else:
+            self.open_events(source, row)
+
+    def action_open_members(self) -> None:
+        row = self.action_row()
+        if isinstance(row, ConsumerRow):
+            self.push_screen(MembersScreen(self._source_of(row), row.facts.queue, row.facts.name))
+
+    def action_add_member(self) -> None:
+        """The prompt with the statement that lets one more worker share the consumer's batches."""
+        row, screen = self.action_row(), self.table_screen
+        queue = main = None
+        if isinstance(row, ConsumerRow):
+            queue, main = row.facts.queue, row.facts.main or row.facts.name
+        elif isinstance(screen, MembersScreen):
+            queue, main = screen.queue, screen.main
+        if queue is not None and main is not None:
+            self.open_prompt(f"register subconsumer  for {quote_name(main)} on {quote_name(queue)};", at=21)
+
+    def action_open_letters(self) -> None:
+        self._open_aside(DeadLettersScreen)
+
+    def action_open_waiting(self) -> None:
+        self._open_aside(WaitingScreen)
+
+    def action_open_captures(self) -> None:
+        row = self.action_row()
+        if isinstance(row, CaptureRow):
+            screen = self.table_screen
+            if not isinstance(screen, CapturesScreen) or screen.relation is None:
+                self.push_screen(CapturesScreen(self._source_of(row), None, row.capture.relation))
+        elif not isinstance(self.table_screen, CapturesScreen):
+            self.push_screen(CapturesScreen(self._source_of(row), getattr(self.table_screen, "queue", None)))
+
+    def _open_aside(self, screen: type[DeadLettersScreen | WaitingScreen]) -> None:
+        """What stands aside of the row: of its consumer or queue; of the database where the row is of neither."""
+        if isinstance(self.table_screen, screen):
+            return
+        row = self.action_row()
+        queue: str | None = None
+        consumer: str | None = None
+        match row:
+            case ConsumerRow():
+                queue, consumer = row.facts.queue, row.facts.main or row.facts.name
+            case QueueRow():
+                queue = row.facts.name
+            case _:
+                queue = getattr(self.table_screen, "queue", None)
+                consumer = getattr(self.table_screen, "consumer", None)
+        self.push_screen(screen(self._source_of(row), queue, consumer))
+
+    def _source_of(self, row: object) -> str:
+        """The source that a row belongs to: a row of the overview is one, others are of the source that is shown."""
+        if isinstance(row, DatabaseRow):
+            self.choose_source(row.source)
+            return row.source
+        screen = self.table_screen
+        return screen.source if screen is not None else self.current_source
 
     def go_to(self, change: Change) -> None:
         """Show the queue or consumer that a change is about."""

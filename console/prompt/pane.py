@@ -127,10 +127,12 @@ class PromptPane(Widget):
         """It has the keyboard."""
         return self.has_class("-open")
 
-    def open(self, text: str = "") -> None:
-        """Takes the keyboard; with a text, that replaces what was typed before."""
+    def open(self, text: str = "", at: int | None = None) -> None:
+        """Takes the keyboard; with a text, that replaces what was typed before, the cursor behind `at` characters."""
         if text:
             self._put(text)
+            if at is not None:
+                self._area.move_cursor((0, at))
         self.add_class("-open")
         if not self._area.has_focus:
             self._before = self.screen.focused

@@ -45,4 +45,4 @@ class ConsumersScreen(TableScreen):
         )
 
     def on_snapshot_table_opened(self, event: SnapshotTable.Opened) -> None:
-        self.console.open_events(self.source, event.row)
+        self.console.open_consumer(self.source, event.row)

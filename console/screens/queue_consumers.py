@@ -52,8 +52,8 @@ class QueueConsumersScreen(TableScreen):
         return no_rows(
             "consumers",
             f"Nobody reads {named(self.queue)}: its events are kept until the next rotation only.",
-            (("a", "register a consumer", "app.action_menu"), ("b", "look at its events", "screen.open_batch")),
+            (("a", "register a consumer", "app.action_menu"), ("b", "look at its events", "app.open_batch")),
         )
 
     def on_snapshot_table_opened(self, event: SnapshotTable.Opened) -> None:
-        self.console.open_events(self._source, event.row)
+        self.console.open_consumer(self._source, event.row)

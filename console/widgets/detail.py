@@ -8,16 +8,19 @@ from typing import Any
 
 from textual.containers import VerticalScroll
 
+from ...engine.monitor.asides import EventRow
 from ...engine.monitor.explain import Evidence
 from ...engine.monitor.picture import ConsumerRow, DaemonRow, DatabaseRow, Level, Picture, QueueRow
 from ...engine.monitor.thresholds import Thresholds
 from .. import format as fmt
+from ..aside_columns import CaptureRow, LetterRow, WaitingRow, doing, due_text
 from ..columns import ListedChange, PeekedEvent
 from ..glyphs import LEVEL_ROLES, LEVEL_WORDS, Glyphs
 from ..lines import Line, Span, line
 from ..shown import named, shown
 from .lag_plot import lag_plot
 from .line_widget import LineWidget
+from .payload import payload_lines
 
 _PLOT_HEIGHT = 5
 _CONSUMERS_SHOWN = 12
@@ -61,13 +64,19 @@ def detail_lines(
         case QueueRow() if picture is not None:
             return _queue(row, picture, why, thresholds, room, glyphs)
         case ConsumerRow() if picture is not None:
-            return _consumer(row, why, thresholds, room, glyphs)
+            return _consumer(row, picture, why, thresholds, room, glyphs)
         case DatabaseRow():
             return _database(row, room, glyphs)
         case DaemonRow():
             return _daemon(row, now, room, glyphs)
         case PeekedEvent():
             return _event(row, room)
+        case LetterRow():
+            return _letter(row, room, glyphs)
+        case WaitingRow():
+            return _waiting(row, room, glyphs)
+        case CaptureRow():
+            return _capture(row, room, glyphs)
         case ListedChange():
             return _change(row, room, glyphs)
         case _:
@@ -153,6 +162,8 @@ def _queue(
          ("inserts", "off" if facts.disable_insert else "on"), ("last tick", str(facts.last_tick_id or fmt.NOT_KNOWN))),
         room, glyphs,
     )  # fmt: skip
+    if facts.dead_count:
+        lines += _facts((("dead letters", fmt.count(facts.dead_count)),), room, glyphs)
     lines += _plot(row.trend, limits.lag_warn, limits.lag_crit, room, glyphs)
     consumers = [one for one in picture.consumers if one.facts.queue == facts.name]
     lines += _consumer_table(consumers, room, glyphs)
@@ -188,7 +199,7 @@ def _consumer_table(consumers: Sequence[ConsumerRow], room: int, glyphs: Glyphs)
 
 
 def _consumer(
-    row: ConsumerRow, why: Sequence[Evidence], thresholds: Thresholds, room: int, glyphs: Glyphs
+    row: ConsumerRow, picture: Picture, why: Sequence[Evidence], thresholds: Thresholds, room: int, glyphs: Glyphs
 ) -> tuple[Line, ...]:
     facts, limits = row.facts, thresholds.for_consumer(row.facts.queue, row.facts.name)
     word = f"lag {fmt.duration(row.lag)}" if row.lag is not None else LEVEL_WORDS[row.level]
@@ -202,8 +213,14 @@ def _consumer(
          ("catches up", f"in {fmt.short_duration(row.catches_up)}" if row.catches_up else fmt.NOT_KNOWN)),
         room, glyphs,
     )  # fmt: skip
+    aside = [("retry queue", facts.retry_count), ("dead letters", facts.dead_count)]
+    lines += _facts([(label, fmt.count(number)) for label, number in aside if number], room, glyphs)
     if facts.subconsumer:
-        lines.append(line(Span("a subconsumer: shares its position with its main consumer", "muted")))
+        lines += [
+            line(Span(part, "muted"))
+            for part in fmt.wrap(f"a subconsumer: shares the batches of {named(facts.main or 'its group')}", room)
+        ]
+    lines += _members(row, picture, room, glyphs)
     lines += _plot(row.trend, limits.lag_warn, limits.lag_crit, room, glyphs)
     lines += _why(why, room, glyphs)
     return tuple(lines)
@@ -229,24 +246,82 @@ def _daemon(row: DaemonRow, now: datetime, room: int, glyphs: Glyphs) -> tuple[L
     return (*lines, *(line(Span(part)) for part in fmt.wrap(shown(row.note), room) if part))
 
 
+def _members(row: ConsumerRow, picture: Picture, room: int, glyphs: Glyphs) -> list[Line]:
+    """What the members of a group do, counted; nothing for a consumer that works alone."""
+    facts = row.facts
+    states = [
+        doing(one) for one in picture.consumers if one.facts.queue == facts.queue and one.facts.main == facts.name
+    ]
+    if not states:
+        return []
+    counted = [(word, str(states.count(word))) for word in ("working", "idle", "stale") if word in states]
+    return _facts((("members", str(len(states))), *counted), room, glyphs)
+
+
+def _moment(label: str, moment: datetime) -> Line:
+    return line(Span(f"{label}  ", "muted"), Span(moment.astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")))
+
+
 def _event(row: PeekedEvent, room: int) -> tuple[Line, ...]:
-    event = row.event
-    lines = [line(Span(f"event {event.ev_id}", "strong"))]
-    values = (("type", event.ev_type), ("data", event.ev_data), ("extra1", event.ev_extra1),
-              ("extra2", event.ev_extra2), ("extra3", event.ev_extra3), ("extra4", event.ev_extra4))  # fmt: skip
-    lines.append(line(Span("time  ", "muted"), Span(event.ev_time.astimezone().strftime("%Y-%m-%d %H:%M:%S.%f"))))
-    lines.append(
-        line(
-            Span("txid  ", "muted"),
-            Span(str(event.ev_txid)),
-            Span("   retry ", "muted"),
-            Span(str(event.ev_retry or 0)),
-        )
-    )
-    for label, value in values:
-        if value is not None:
-            lines += [(), line(Span(label, "label"))]
-            lines += [line(Span(part)) for part in fmt.wrap(shown(value), room)]
+    return (line(Span(f"event {row.event.ev_id}", "strong")), *_event_facts(row.event, room))
+
+
+def _event_facts(event: EventRow, room: int) -> tuple[Line, ...]:
+    """Time, transaction, retries and type of an event, then what is in it."""
+    txid = fmt.NOT_KNOWN if event.ev_txid is None else str(event.ev_txid)
+    lines = [
+        _moment("time", event.ev_time),
+        line(Span("txid  ", "muted"), Span(txid), Span("   retry ", "muted"), Span(str(event.ev_retry or 0))),
+    ]
+    if event.ev_type is not None:
+        lines += [(), line(Span("type", "label"))]
+        lines += [line(Span(part)) for part in fmt.wrap(shown(event.ev_type), room)]
+    return (*lines, *payload_lines(event, room))
+
+
+def _letter(row: LetterRow, room: int, glyphs: Glyphs) -> tuple[Line, ...]:
+    letter = row.letter
+    lines = _title(f"dead letter {letter.dl_id}", row.level, f"{fmt.age(row.age)} old", room, glyphs)
+    lines += [line(Span(part, LEVEL_ROLES[row.level])) for part in fmt.wrap(shown(letter.reason), room) if part]
+    lines += _facts(
+        (("queue", named(letter.queue)), ("consumer", named(letter.consumer)),
+         ("batch", str(letter.batch_id or fmt.NOT_KNOWN)), ("event", str(letter.event.ev_id))),
+        room, glyphs,
+    )  # fmt: skip
+    lines.append(_moment("given up", letter.time))
+    return (*lines, *_event_facts(letter.event, room))
+
+
+def _waiting(row: WaitingRow, room: int, glyphs: Glyphs) -> tuple[Line, ...]:
+    waiting = row.waiting
+    what = "delayed event" if waiting.delayed else f"event {waiting.event.ev_id}"
+    lines = _title(what, row.level, due_text(row.left), room, glyphs)
+    whose = "every consumer" if waiting.delayed else "nobody: its consumer is gone"
+    pairs = (("queue", named(waiting.queue)), ("for", named(waiting.consumer) if waiting.consumer else whose))
+    lines += _facts(pairs, room, glyphs)
+    lines.append(_moment("due", waiting.due))
+    return (*lines, *_event_facts(waiting.event, room))
+
+
+_STATES = {
+    "stale": "its table has changed since it was compiled: compile it again (c)",
+    "disabled": "the trigger is disabled: changes of the table are not written",
+}
+
+
+def _capture(row: CaptureRow, room: int, glyphs: Glyphs) -> tuple[Line, ...]:
+    capture = row.capture
+    lines = _title(capture.relation, row.level, capture.state, room, glyphs)
+    told = _STATES.get(capture.state, "")
+    lines += [line(Span(part, LEVEL_ROLES[row.level])) for part in fmt.wrap(told, room) if part]
+    lines += _facts(
+        (("trigger", named(capture.trigger)), ("queue", named(capture.queue)), ("writes as", capture.kind),
+         ("form", capture.form), ("fires", capture.events)),
+        room, glyphs,
+    )  # fmt: skip
+    if capture.arguments:
+        lines += [(), line(Span("arguments", "label"))]
+        lines += [line(Span(part)) for one in capture.arguments for part in fmt.wrap(shown(one), room)]
     return tuple(lines)
 
 

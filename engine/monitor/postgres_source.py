@@ -47,7 +47,7 @@ _PART_OF = {
 _ARGUMENTS = {"sessions": {"guard_class": GUARD_CLASS, "guard_object": GUARD_OBJECT}}
 _SLOW_EVERY = 30.0
 """Seconds between two readings of what is dear and moves slowly: the database's size."""
-_COUNTS_EVERY = 10.0
+_COUNTS_EVERY = 5.0
 """Seconds between two counts of what stands aside: retry events, dead letters."""
 _READER = "Reading events needs membership in the role pgq_reader."
 _ADMIN = "Reading the retry queue needs membership in the role pgq_admin."

@@ -219,7 +219,8 @@ def test_an_error_marks_the_word() -> None:
     with pytest.raises(LanguageError) as caught:
         parse("show queue;\nshow quue;")
     assert render_error(caught.value, "a.sky").splitlines() == [
-        "a.sky:2:6: error: quue cannot stand here: queue, consumer, help, dead, retry, subconsumers or capture is expected.",
+        "a.sky:2:6: error: quue cannot stand here: "
+        "queue, consumer, help, dead, retry, subconsumers or capture is expected.",
         "  show quue;",
         "       ^^^^",
         "HINT: Did you mean queue?",

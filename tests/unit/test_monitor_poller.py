@@ -12,12 +12,12 @@ from itertools import pairwise
 import pytest
 from skyconsole.engine.clock import SystemClock
 from skyconsole.engine.errors import UsageError
+from skyconsole.engine.monitor.asides import Capture, DeadLetter, EventRow, WaitingEvent
 from skyconsole.engine.monitor.model import Part, Phase, Problem, Snapshot
 from skyconsole.engine.monitor.picture import Picture
 from skyconsole.engine.monitor.poller import Poller
 from skyconsole.engine.monitor.ring import Ring
 from skyconsole.engine.monitor.sample import SampleSource
-from skyconsole.engine.monitor.asides import EventRow
 from skyconsole.engine.monitor.thresholds import Thresholds
 from skyconsole.engine.postgres.connect import Backoff
 
@@ -54,6 +54,15 @@ class Moody(SampleSource):
             return self.good
         finally:
             self.under_way -= 1
+
+    async def dead_letters(self, queue: str | None, consumer: str | None, limit: int) -> tuple[DeadLetter, ...]:
+        raise AssertionError((queue, consumer, limit))
+
+    async def waiting(self, queue: str | None, consumer: str | None, limit: int) -> tuple[WaitingEvent, ...]:
+        raise AssertionError((queue, consumer, limit))
+
+    async def captures(self) -> tuple[Capture, ...]:
+        raise AssertionError
 
     async def peek_queue(self, queue: str, limit: int) -> tuple[EventRow, ...]:
         return ()
