@@ -76,6 +76,12 @@ begin
         return next;
     end if;
 
+    if pgq.insert_tree_is_due() then
+        func_name := 'pgq.maint_insert_tree';
+        func_arg := null;
+        return next;
+    end if;
+
     for q in
         select queue_name, queue_extra_maint
         from pgq.queue

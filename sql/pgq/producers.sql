@@ -1,9 +1,11 @@
 -- Inserting events (spec/pgq.md 4.2).
 
 
--- Inserts one event; every field but the queue's name may be NULL. Returns the event's id.
--- The id from the sequence is taken even if one is given, so that the ticker notices the event.
-create or replace function pgq.insert_event_raw(
+-- Inserts one event by dynamic SQL, whatever the queue's row says; every field but the queue's name may be NULL.
+-- Returns the event's id. The id from the sequence is taken even if one is given, so that the ticker notices the event.
+-- insert_event and insert_event_raw (insert_tree.sql) come here with what they have no static SQL for, and with all that
+-- is to be refused.
+create or replace function pgq.insert_event_checked(
     queue_name text,
     ev_id bigint,
     ev_time timestamptz,
@@ -18,6 +20,7 @@ create or replace function pgq.insert_event_raw(
 )
 returns bigint
 language plpgsql
+set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_variable
 declare
@@ -44,7 +47,7 @@ begin
         r.queue_per_tx_limit,
         pg_catalog.nextval(r.queue_event_seq::regclass) as next_event_id
     from pgq.queue r
-    where r.queue_name = insert_event_raw.queue_name
+    where r.queue_name = insert_event_checked.queue_name
     into q;
     if not found then
         raise exception 'No such queue' using errcode = 'XX000';
@@ -80,33 +83,8 @@ begin
 end;
 $$;
 
-comment on function pgq.insert_event_raw(text, bigint, timestamptz, integer, integer, text, text, text, text, text, text) is
-    'Inserts an event with every field given; returns its id';
-
-
--- Inserts a first-time event of now; returns its id. The capture triggers call this one.
-create or replace function pgq.insert_event(
-    queue_name text,
-    ev_type text,
-    ev_data text,
-    ev_extra1 text,
-    ev_extra2 text,
-    ev_extra3 text,
-    ev_extra4 text
-)
-returns bigint
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    return pgq.insert_event_raw(queue_name, null, now(), null, null,
-        ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3, ev_extra4);
-end;
-$$;
-
-comment on function pgq.insert_event(text, text, text, text, text, text, text) is
-    'Inserts an event with its extra fields; returns its id';
+comment on function pgq.insert_event_checked(text, bigint, timestamptz, integer, integer, text, text, text, text, text, text) is
+    'Inserts an event with every field given into a queue of any state; returns its id';
 
 
 -- The same with the extra fields NULL.

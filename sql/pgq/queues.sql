@@ -51,6 +51,7 @@ begin
     perform pgq.grant_perms(i_queue_name);
     perform pgq.ticker(i_queue_name);
     perform pgq.tune_storage(i_queue_name);
+    perform pgq.add_to_insert_tree(id);
     return 1;
 end;
 $$;
