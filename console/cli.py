@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
 
 DAEMONS: Mapping[str, str] = MappingProxyType(
     {
+        "consumer": "a consumer of a queue: a class of yours, or a statement for each row event",
         "demo": "the sample's servers and processes, without the console",
         "ticker": "ticks, rotates and retries all databases of a server (pgqd's successor)",
     }

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, NoReturn, Protocol, TypeVar
+from typing import Generic, NoReturn, Protocol, TypeVar, runtime_checkable
 
 from .. import __version__
 from ..engine.errors import ExitCode, SkyError, UsageError
@@ -51,6 +51,14 @@ class Service(Protocol[C_contra]):
 
     def summary(self) -> str:
         """One line for the service supervisor."""
+
+
+@runtime_checkable
+class Finishing(Protocol):
+    """A service that at SIGINT ends what it has in hand, however long that takes, as the original's scripts do."""
+
+    def finish(self) -> None:
+        """Return from `run` as soon as the work in hand is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +184,7 @@ class _Process(Generic[C]):
         self._service = daemon.make(config)
         self._notifier = ServiceNotifier()
         self._exit_code = 0
+        self._is_finishing = False
 
     async def live(self) -> int:
         logger = self._log.logger
@@ -216,6 +225,9 @@ class _Process(Generic[C]):
             await work
         except asyncio.CancelledError:
             return
+        except SkyError as error:
+            self._log.logger.critical("%s", error)
+            self._exit_code = int(error.exit_code)
         except Exception:
             self._log.logger.critical("the work ended by an error of the program", exc_info=True)
             self._exit_code = int(ExitCode.FAILED)
@@ -224,8 +236,16 @@ class _Process(Generic[C]):
         self._notifier.ready()
 
     def _on_stop(self, number: signal.Signals, stop: asyncio.Event, work: asyncio.Task[None]) -> None:
-        at_once = stop.is_set() or (self._abrupt and number == signal.SIGTERM)
-        if self._abrupt and number == signal.SIGTERM:
+        if number == signal.SIGINT and not stop.is_set() and not self._is_finishing:
+            self._is_finishing = isinstance(self._service, Finishing)
+            if isinstance(self._service, Finishing):
+                self._log.logger.info("%s: stopping when the work in hand is done", number.name)
+                self._notifier.stopping()
+                self._service.finish()
+                return
+        again = stop.is_set() or (self._is_finishing and number == signal.SIGINT)
+        at_once = again or (self._abrupt and number == signal.SIGTERM)
+        if (self._abrupt and number == signal.SIGTERM) or (again and self._is_finishing):
             self._exit_code = 1
         self._log.logger.info("%s: stopping%s", number.name, " at once" if at_once else "")
         stop.set()

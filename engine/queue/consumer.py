@@ -66,7 +66,7 @@ class Consumer:
         A stop lets the batch in work be finished, for `stop_timeout` seconds; a second signal gives it up at once.
         Lost connections are made anew. Raises SkyError for what waiting does not mend; with loop_delay <= 0 any error.
         """
-        if self._is_async:
+        if self.is_async:
             run_with_loop(self.run_async)
             return
         stop = self._begin()
@@ -90,7 +90,7 @@ class Consumer:
 
         Returns `stop_timeout` seconds and a little after `stop` at the latest. Raises as run() does.
         """
-        is_async = self._is_async
+        is_async = self.is_async
         own = self._begin()
         asking = asyncio.create_task(stop.wait())
         asking.add_done_callback(lambda asked: None if asked.cancelled() else own.request())
@@ -107,7 +107,7 @@ class Consumer:
         return self.process_batch
 
     @property
-    def _is_async(self) -> bool:
+    def is_async(self) -> bool:
         """Whether the user's handler is `async def`. Raises UsageError when there is none."""
         for name in self._handlers:
             written = getattr(type(self), name)
