@@ -1,4 +1,4 @@
-"""Programs run on asyncio: connections of psycopg's AsyncConnection, the handler awaited, what reads ahead a task."""
+"""Programs run on asyncio: connections of psycopg's AsyncConnection, the handler awaited."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, assert_never
 
 import psycopg
+from psycopg.generators import fetch_many, send
 from psycopg.pq import TransactionStatus
 
 from ..postgres.connect import connect
@@ -16,19 +17,17 @@ from .requests import (
     Close,
     Commit,
     Execute,
-    Fetch,
-    Fetched,
     Handle,
     IsBroken,
-    Join,
     Place,
     Program,
+    Receive,
     Request,
     Rollback,
-    Spawn,
+    Send,
     Wait,
 )
-from .rows import read_raw_times
+from .rows import received
 from .stopping import Stop
 
 Connection = psycopg.AsyncConnection[Any]
@@ -43,7 +42,6 @@ class AsyncDriver:
         self._application_name = application_name
         self._stop = stop
         self._connections: dict[Place, Connection] = {}
-        self._spawned: asyncio.Task[Any] | None = None
 
     async def run(self, program: Program[T]) -> T:
         """The program's result."""
@@ -76,8 +74,13 @@ class AsyncDriver:
             case Execute(place, query, parameters):
                 cursor = await (await self.connection(place)).execute(query, parameters)
                 return await cursor.fetchall() if cursor.description else []
-            case Fetch(place, query):
-                return await self._fetch(place, query)
+            case Send(place, statements):
+                connection = await self.connection(place)
+                connection.pgconn.send_query(statements.as_bytes(connection))
+                return await connection.wait(send(connection.pgconn))
+            case Receive(place):
+                connection = await self.connection(place)
+                return received(connection, await connection.wait(fetch_many(connection.pgconn)))
             case Begin(place):
                 # Open from here on: a handler's `async with db.transaction()` is then a savepoint, and commits nothing.
                 return await (await self.connection(place)).execute("begin")
@@ -93,13 +96,6 @@ class AsyncDriver:
             case IsBroken(place):
                 found = self._connections.get(place)
                 return found is not None and found.closed
-            case Spawn(program):
-                self._spawned = asyncio.create_task(self.run(program))
-                # It sends its first statement now, so that the server works while a handler never waits.
-                await asyncio.sleep(0)
-                return self._spawned
-            case Join(task):
-                return await task
             case Handle(handler, places, feed):
                 databases = [await self.connection(place) for place in places]
                 return await handler(*databases, feed.batch, AsyncEvents(self.run, feed))
@@ -108,23 +104,12 @@ class AsyncDriver:
             case _:
                 assert_never(request)
 
-    async def _fetch(self, place: Place, query: Any) -> Fetched:
-        async with (await self.connection(place)).cursor(binary=True) as cursor:
-            read_raw_times(cursor)
-            await cursor.execute(query, prepare=False)
-            rows = await cursor.fetchall()
-        return Fetched(len(rows), lambda: rows)
-
     async def _rollback(self, place: Place) -> None:
         found = self._connections.get(place)
         if found is not None and not found.closed:
             await found.rollback()
 
     async def _close(self, places: tuple[Place, ...]) -> None:
-        if self._spawned is not None and Place.AHEAD in places:
-            self._spawned.cancel()
-            await asyncio.wait({self._spawned})
-            self._spawned = None
         for place in places:
             if (found := self._connections.pop(place, None)) is not None:
                 await found.close()

@@ -1,16 +1,14 @@
-"""Programs run by blocking: connections of psycopg, the handler in this thread, what reads ahead in another."""
+"""Programs run by blocking: connections of psycopg, the handler in this thread."""
 
 from __future__ import annotations
 
-import queue
 import select
-import threading
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future
 from typing import Any, TypeVar, assert_never
 
 import psycopg
+from psycopg.generators import fetch_many, send
 from psycopg.pq import TransactionStatus
 
 from ..postgres.connect import connect_sync
@@ -20,20 +18,17 @@ from .requests import (
     Close,
     Commit,
     Execute,
-    Fetch,
-    Fetched,
     Handle,
     IsBroken,
-    Join,
     Place,
     Program,
+    Receive,
     Request,
     Rollback,
-    Rows,
-    Spawn,
+    Send,
     Wait,
 )
-from .rows import read_raw_times
+from .rows import received
 from .stopping import Stop
 
 Connection = psycopg.Connection[Any]
@@ -48,7 +43,6 @@ class SyncDriver:
         self._application_name = application_name
         self._stop = stop
         self._connections: dict[Place, Connection] = {}
-        self._worker: _Worker | None = None
 
     def run(self, program: Program[T]) -> T:
         """The program's result; what it raises is raised."""
@@ -80,17 +74,19 @@ class SyncDriver:
     def close(self) -> None:
         """Close everything."""
         self._close(tuple(Place))
-        if self._worker is not None:
-            self._worker.end()
-            self._worker = None
 
     def _answer(self, request: Request) -> Any:
         match request:
             case Execute(place, query, parameters):
                 cursor = self.connection(place).execute(query, parameters)
                 return cursor.fetchall() if cursor.description else []
-            case Fetch(place, query):
-                return self._fetch(place, query)
+            case Send(place, statements):
+                connection = self.connection(place)
+                connection.pgconn.send_query(statements.as_bytes(connection))
+                return connection.wait(send(connection.pgconn))
+            case Receive(place):
+                connection = self.connection(place)
+                return received(connection, connection.wait(fetch_many(connection.pgconn)))
             case Begin(place):
                 # Open from here on: a handler's `with db.transaction()` is then a savepoint, and commits nothing.
                 return self.connection(place).execute("begin")
@@ -106,11 +102,6 @@ class SyncDriver:
             case IsBroken(place):
                 found = self._connections.get(place)
                 return found is not None and found.closed
-            case Spawn(program):
-                self._worker = self._worker or _Worker()
-                return self._worker.submit(self, program)
-            case Join(task):
-                return task.result()
             case Handle(handler, places, feed):
                 databases = [self.connection(place) for place in places]
                 return handler(*databases, feed.batch, SyncEvents(self.run, feed))
@@ -119,28 +110,12 @@ class SyncDriver:
             case _:
                 assert_never(request)
 
-    def _fetch(self, place: Place, query: Any) -> Fetched:
-        cursor = self.connection(place).cursor(binary=True)
-        read_raw_times(cursor)
-        cursor.execute(query, prepare=False)
-
-        def rows() -> Rows:
-            found = cursor.fetchall()
-            cursor.close()
-            return found
-
-        return Fetched(cursor.rowcount, rows)
-
     def _rollback(self, place: Place) -> None:
         found = self._connections.get(place)
         if found is not None and not found.closed:
             found.rollback()
 
     def _close(self, places: tuple[Place, ...]) -> None:
-        if self._worker is not None and Place.AHEAD in places:
-            # Nobody waits for what is read ahead any more, and a connection is not closed while it is in use.
-            ahead = self._connections.get(Place.AHEAD)
-            self._worker.drain(lambda: ahead.cancel_safe(timeout=1.0) if ahead is not None else None)
         for place in places:
             if (found := self._connections.pop(place, None)) is not None:
                 found.close()
@@ -157,36 +132,3 @@ class SyncDriver:
                 return False
             watched: list[Any] = [self._stop] if listening is None else [self._stop, connection]
             select.select(watched, [], [], left)
-
-
-class _Worker:
-    """The thread in which spawned programs run, one after the other; it never keeps the process alive."""
-
-    def __init__(self) -> None:
-        self._waiting: queue.SimpleQueue[tuple[Future[Any], SyncDriver, Program[Any]] | None] = queue.SimpleQueue()
-        self._last: Future[Any] | None = None
-        threading.Thread(target=self._work, name="skyconsole read-ahead", daemon=True).start()
-
-    def submit(self, driver: SyncDriver, program: Program[Any]) -> Future[Any]:
-        self._last = Future()
-        self._waiting.put((self._last, driver, program))
-        return self._last
-
-    def drain(self, cancel: Any) -> None:
-        """Wait until nothing runs; what runs is cancelled."""
-        if self._last is not None and not self._last.done():
-            cancel()
-            self._last.exception()
-
-    def end(self) -> None:
-        self._waiting.put(None)
-
-    def _work(self) -> None:
-        while (piece := self._waiting.get()) is not None:
-            future, driver, program = piece
-            try:
-                future.set_result(driver.run(program))
-            except BaseException as error:
-                future.set_exception(error)
-            # A result may be a great many events: it belongs to whoever joins, not to this frame.
-            del piece, future, driver, program

@@ -1,92 +1,86 @@
-"""Reading a batch's events: in pieces by a cursor, ahead of the handler on a second connection, or all at once."""
+"""Reading a batch's events by a cursor, in the handler's transaction or ahead of it on a second connection."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from psycopg import sql
 
 from ..postgres.sql import queries
 from .model import Batch
-from .requests import Begin, Commit, Execute, Fetch, Fetched, Join, Place, Program, Rollback, Rows, Spawn, value
+from .requests import Place, Program, Receive, Received, Rows, Send, value
 from .settings import ConsumerSettings
-from .work import PlainWork
 
-_SQL = queries("queue/consumer.sql")
+_SQL = {name: sql.SQL(text) for name, text in queries("queue/consumer.sql").items()}
+_AHEAD = Place.AHEAD
 
 
 class Source:
-    """The rows of one batch, piece by piece; one piece is read ahead where the place is Place.AHEAD.
+    """The rows of one batch, piece by piece.
 
-    In Place.QUEUE the cursor lives in the handler's transaction, which must be open.
+    In Place.QUEUE the cursor lives in the handler's transaction, which is begun with it. In Place.AHEAD one piece is on
+    its way while another is in work: its statement is sent early, and the server works while the handler does.
     """
 
     def __init__(self, place: Place, events: str, settings: ConsumerSettings) -> None:
         self.place = place
         self.exhausted = False
+        self._is_underway = False
+        """A piece was sent for and is not received."""
+        self._first: Received | None = None
         self._size = settings.lazy_fetch
-        self._parts = {
-            "columns": sql.SQL(", ").join(map(sql.Identifier, settings.fetched_columns)),
-            "events": sql.SQL(events),
-            "condition": sql.SQL(settings.condition or "true"),
-        }
-        self._first: Fetched | None = None
-        self._pending: Any = None
+        self._autocommit = settings.autocommit
+        self._fetch = _SQL["fetch"].format(count=sql.Literal(self._size) if self._size else sql.SQL("all"))
+        self._begin = _SQL["begin_reading"].format(
+            columns=sql.SQL(", ").join(map(sql.Identifier, settings.fetched_columns)),
+            events=sql.SQL(events),
+            condition=sql.SQL(settings.condition or "true"),
+            fetch=self._fetch,
+        )
 
     def start(self) -> Program[None]:
-        """Ask the server for the first piece."""
-        if not self._size:
-            self._first = yield Fetch(self.place, sql.SQL(_SQL["events"]).format(**self._parts))
-            return
-        if self.place is Place.AHEAD:
-            yield Begin(self.place)
-        yield Execute(self.place, sql.SQL(_SQL["declare"]).format(**self._parts))
-        self._first = yield from self._fetch()
+        """Send for the first piece, and begin the transaction."""
+        begin = self._begin + _SQL["commit"] if self._autocommit else self._begin
+        yield Send(self.place, begin)
+        self._is_underway = True
+
+    def arrive(self) -> Program[None]:
+        """Wait for the first piece."""
+        self._first = yield from self._receive()
 
     def next_rows(self) -> Program[Rows]:
-        """The next piece; empty when nothing is left. Must not be called again after that."""
+        """The next piece; empty when nothing is left."""
         if self.exhausted:
             return []
         if self._first is not None:
-            fetched, self._first = self._first, None
-        elif self._pending is not None:
-            pending, self._pending = self._pending, None
-            fetched = yield Join(pending)
+            piece, self._first = self._first, None
         else:
-            fetched = yield from self._fetch()
-        if not self._size or fetched.count < self._size:
+            if not self._is_underway:
+                yield Send(self.place, self._fetch)
+            piece = yield from self._receive()
+        if not self._size or piece.count < self._size:
             self.exhausted = True
-            yield from self._end()
-        elif self.place is Place.AHEAD:
-            self._pending = yield Spawn(self._fetch())
-        return fetched.rows()
+        elif self.place is _AHEAD:
+            yield Send(self.place, self._fetch)
+            self._is_underway = True
+        return piece.rows()
 
     def close(self) -> Program[None]:
-        """End it wherever it is; nothing happens when it is exhausted."""
-        if self.exhausted:
-            return
+        """Read what is underway and no more. The cursor ends with its transaction."""
         self.exhausted = True
         self._first = None
-        if self._pending is not None:
-            pending, self._pending = self._pending, None
-            yield Join(pending)
-        yield from self._end()
+        if self._is_underway:
+            yield from self._receive()
 
-    def _fetch(self) -> Program[Fetched]:
-        fetched: Fetched = yield Fetch(self.place, sql.SQL(_SQL["fetch"]).format(count=sql.Literal(self._size)))
-        return fetched
-
-    def _end(self) -> Program[None]:
-        if self.place is Place.AHEAD:
-            yield Commit(self.place)
-        elif self._size:
-            yield Execute(self.place, _SQL["close"])
+    def _receive(self) -> Program[Received]:
+        self._is_underway = False
+        piece: Received = yield Receive(self.place)
+        return piece
 
 
 @dataclass(frozen=True, slots=True)
 class Foreseen:
-    """The batch that will come next, and its events as they are being read."""
+    """The batch that will come next, and its events, which are being read."""
 
     batch: Batch
     source: Source
@@ -102,30 +96,41 @@ class Foreseen:
         )
 
 
-def event_sql(place: Place, batch: Batch) -> Program[str]:
-    """The statement that reads the batch's events."""
-    return str((yield from value(place, _SQL["event_sql"], batch.batch_id)))
+def event_sql(batch: Batch) -> Program[str]:
+    """The statement that reads the open batch's events."""
+    return str((yield from value(Place.QUEUE, queries("queue/consumer.sql")["event_sql"], batch.batch_id)))
 
 
-def foresee(work: PlainWork, batch: Batch) -> Program[Foreseen | None]:
-    """Read ahead what comes after the open batch; None: nothing is there yet.
+def ask_ahead(batch: Batch, settings: ConsumerSettings, *, after_reading: bool) -> Program[None]:
+    """Ask which batch will come after this one, which is open; `after_reading` that one in Place.AHEAD, to its end.
 
-    The server itself says what would come next: the batch is finished and the next one opened in a transaction that is
-    rolled back at once. The text of the events' query stays right after that: all events of a batch were committed
+    The server itself says it: the batch is finished and the next one opened in a transaction that is rolled back at
+    once. When there is no newer tick nothing is written, and no transaction id is used up.
+    """
+    question = _SQL["foresee"].format(
+        queue=sql.Literal(settings.queue_name),
+        consumer=sql.Literal(settings.consumer_name),
+        tick=sql.Literal(batch.tick_id),
+        batch=sql.Literal(batch.batch_id),
+        min_lag=sql.Literal(settings.min_lag),
+        min_count=sql.Literal(settings.min_count),
+        min_interval=sql.Literal(settings.min_interval),
+    )
+    yield Send(_AHEAD, _SQL["commit"] + question if after_reading else question)
+
+
+def read_ahead(batch: Batch, settings: ConsumerSettings) -> Program[Foreseen | None]:
+    """Send for the events of the batch that was asked for with `ask_ahead`; None: there is none yet.
+
+    The text of the events' query stays right although the batch is not open: all events of a batch were committed
     before its end tick, and they are not rotated away before the consumer is past them.
     """
-    if not (yield from work.newer_tick(batch)):
+
+    answer: Received = yield Receive(_AHEAD)
+    found = answer.rows()
+    if not found or found[0][0] is None or found[0][0] == batch.batch_id:
         return None
-    yield Begin(Place.AHEAD)
-    try:
-        if not (yield from work.finish(batch, Place.AHEAD)):
-            return None
-        following = yield from work.open(Place.AHEAD)
-        if following is None:
-            return None
-        events = yield from event_sql(Place.AHEAD, following)
-    finally:
-        yield Rollback(Place.AHEAD)
-    source = Source(Place.AHEAD, events, work.settings)
+    *facts, events = found[0]
+    source = Source(_AHEAD, events, settings)
     yield from source.start()
-    return Foreseen(following, source)
+    return Foreseen(Batch(*facts), source)

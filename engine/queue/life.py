@@ -16,7 +16,7 @@ from ..postgres.connect import Backoff
 from ..postgres.sql import queries
 from .event import BatchTags
 from .feed import Feed
-from .fetch import Foreseen, Source, event_sql, foresee
+from .fetch import Foreseen, Source, ask_ahead, event_sql, read_ahead
 from .model import Batch
 from .requests import (
     Begin,
@@ -25,12 +25,10 @@ from .requests import (
     Execute,
     Handle,
     IsBroken,
-    Join,
     Place,
     Program,
     Rollback,
     Rows,
-    Spawn,
     Wait,
     rows,
     value,
@@ -65,8 +63,10 @@ class Life:
         self._observer = observer
         self._report = report or _logged
         self._backoff = Backoff()
-        self._foreseen: Any = None
-        """The task that reads ahead."""
+        self._foreseen: Foreseen | None = None
+        """What is read ahead."""
+        self._has_asked = False
+        """The question what comes next is underway."""
         self._reads_ahead = self.settings.prefetch and not self.settings.autocommit
         self._is_behind = False
         """The batch before was there without waiting: more may be."""
@@ -98,10 +98,9 @@ class Life:
 
     def _recover(self, error: Exception) -> Program[None]:
         lost = isinstance(error, UnreachableError)
-        for place in self.work.handler_places:
+        for place in (Place.AHEAD, *self.work.handler_places):
             lost = lost or bool((yield IsBroken(place)))
-        yield Close(_ALL)
-        self._foreseen = None
+        yield from self._drop(_ALL)
         self._is_behind = False
         wait = self._backoff.next() if lost else self.settings.exception_sleep
         if lost:
@@ -167,6 +166,7 @@ class Life:
             yield from self._hand_back(batch)
             raise StopNow from interruption
         except BaseException:
+            yield from self._drop((Place.AHEAD,))
             for place in self.work.handler_places:
                 yield Rollback(place)
             raise
@@ -180,8 +180,7 @@ class Life:
 
     def _hand_back(self, batch: Batch) -> Program[None]:
         # Whatever the connections are at: closing them takes the work back. What is to be said needs a fresh one.
-        yield Close(_ALL)
-        self._foreseen = None
+        yield from self._drop(_ALL)
         fate = yield from self.work.hand_back(batch)
         yield Close(_ALL)
         self._batch = None
@@ -199,12 +198,11 @@ class Life:
         )
         count = 0
         admitted = yield from self.work.admit(batch, tags)
-        if not settings.autocommit:
-            yield Begin(Place.QUEUE)
         if admitted:
             count = yield from self._handle(batch, tags)
         else:
             yield from self._forget()
+            yield from self._begin()
         # A handler that came back too late was left behind, and its batch handed back.
         self._stop.check()
         if admitted and (yield from self.work.seal(batch, tags)):
@@ -226,64 +224,90 @@ class Life:
 
     def _handle(self, batch: Batch, tags: BatchTags) -> Program[int]:
         source = yield from self._source(batch)
+        yield from source.arrive()
+        if source.place is not Place.QUEUE:
+            yield from self._begin()
         self._step(Step.FETCHED, batch)
 
         def next_rows() -> Program[Rows]:
             was_exhausted = source.exhausted
             found = yield from source.next_rows()
             if source.exhausted and not was_exhausted:
-                yield from self._look_ahead(batch)
+                yield from self._ask_ahead(batch, source)
             return found
 
         feed = Feed(self.work, batch, tags, next_rows, self._stop, self._observer)
         yield Handle(self._handler, self.work.handler_places, feed)
-        yield from source.close()
         self._step(Step.HANDLED, batch)
+        yield from source.close()
+        yield from self._read_ahead(batch, source)
         return feed.count
 
     def _source(self, batch: Batch) -> Program[Source]:
         """The batch's events, begun to be read: those read ahead, if it is the batch that was foreseen."""
-        if self._foreseen is not None:
-            foreseen = yield from self._take_foreseen()
-            if foreseen is not None and foreseen.is_of(batch):
-                return foreseen.source
-            if foreseen is not None:
-                yield from foreseen.source.close()
+        foreseen, self._foreseen = self._foreseen, None
+        if foreseen is not None and foreseen.is_of(batch):
+            return foreseen.source
+        if foreseen is not None:
+            yield from self._drop((Place.AHEAD,))
         hint = (batch.tick_event_seq or 0) - (batch.prev_tick_event_seq or 0)
         is_long = 0 < self.settings.lazy_fetch < hint
-        events = yield from event_sql(Place.QUEUE, batch)
+        events = yield from event_sql(batch)
         if self._reads_ahead and is_long:
             source = Source(Place.AHEAD, events, self.settings)
             try:
                 yield from source.start()
             except UnreachableError as error:
-                logger.warning("no second connection to read ahead: %s", error)
-                self._reads_ahead = False
+                self._without_second(error)
             else:
                 return source
         source = Source(Place.QUEUE, events, self.settings)
         yield from source.start()
         return source
 
-    def _look_ahead(self, batch: Batch) -> Program[None]:
-        if self._reads_ahead and self._is_behind and self.work.may_read_ahead and self._foreseen is None:
-            self._foreseen = yield Spawn(foresee(self.work, batch))
-
-    def _take_foreseen(self) -> Program[Foreseen | None]:
-        task, self._foreseen = self._foreseen, None
+    def _ask_ahead(self, batch: Batch, source: Source) -> Program[None]:
+        """Before the last piece is handled: ask what comes next, if it is likely that something does."""
+        if not (self._reads_ahead and self._is_behind and self.work.may_read_ahead):
+            return
         try:
-            foreseen: Foreseen | None = yield Join(task)
-        except (SkyError, psycopg.Error) as error:
-            # Reading ahead only saves time: the batch is read again where its errors count.
-            logger.debug("what was read ahead is lost: %s", reason_of(error))
-            yield Close((Place.AHEAD,))
-            return None
-        return foreseen
+            yield from ask_ahead(batch, self.settings, after_reading=source.place is Place.AHEAD)
+        except UnreachableError as error:
+            self._without_second(error)
+        else:
+            self._has_asked = True
+
+    def _read_ahead(self, batch: Batch, source: Source) -> Program[None]:
+        """After the handler: let the server read what comes next while this batch is finished."""
+        if not self._has_asked:
+            if source.place is Place.AHEAD:
+                yield Commit(Place.AHEAD)
+            return
+        self._has_asked = False
+        try:
+            self._foreseen = yield from read_ahead(batch, self.settings)
+        except psycopg.Error as error:
+            # Reading ahead only saves time: what is wrong will be said where it counts.
+            logger.debug("nothing is read ahead: %s", reason_of(error))
+            yield from self._drop((Place.AHEAD,))
+
+    def _without_second(self, error: UnreachableError) -> None:
+        logger.warning("no second connection to read ahead: %s", error)
+        self._reads_ahead = False
 
     def _forget(self) -> Program[None]:
         """Let go of what was read ahead."""
-        if self._foreseen is not None and (foreseen := (yield from self._take_foreseen())) is not None:
-            yield from foreseen.source.close()
+        if self._foreseen is not None:
+            yield from self._drop((Place.AHEAD,))
+
+    def _drop(self, places: tuple[Place, ...]) -> Program[None]:
+        """Close connections, whatever they are at, and with them what is read ahead."""
+        self._foreseen = None
+        self._has_asked = False
+        yield Close(places)
+
+    def _begin(self) -> Program[None]:
+        if not self.settings.autocommit:
+            yield Begin(Place.QUEUE)
 
     def _settle(self, batch: Batch, tags: BatchTags) -> Program[None]:
         """Write the retries and the dead letters, in the transaction that finishes the batch."""

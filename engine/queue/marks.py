@@ -219,9 +219,8 @@ class RemoteWork(MarkedWork):
 
     def _recover(self, batch: Batch, tags: BatchTags) -> Program[None]:
         """Find the tags of a batch whose work is committed while its end is not."""
-        yield Begin(Place.QUEUE)
         only_ids = replace(self.settings, columns=("ev_id",), on_error="repeat")
-        source = Source(Place.QUEUE, (yield from event_sql(Place.QUEUE, batch)), only_ids)
+        source = Source(Place.QUEUE, (yield from event_sql(batch)), only_ids)
         yield from source.start()
         while found := (yield from source.next_rows()):
             ids = [row[0] for row in found]

@@ -41,16 +41,23 @@ class Execute:
 
 
 @dataclass(frozen=True, slots=True)
-class Fetch:
-    """Run a statement that gives events; the answer is a Fetched."""
+class Send:
+    """Send statements, separated by semicolons, without waiting for them. What they give is for Receive."""
 
     place: Place
-    query: Query
+    statements: Composed
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
-    """Events that have arrived; `rows` reads them, in the thread that wants them."""
+class Receive:
+    """Wait for what was sent; the answer is the Received of the last statement that gives rows."""
+
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Rows that have arrived but are not read yet."""
 
     count: int
     rows: Callable[[], Rows]
@@ -92,20 +99,6 @@ class IsBroken:
 
 
 @dataclass(frozen=True, slots=True)
-class Spawn:
-    """Run a program beside this one; the answer is a task for Join. Programs that are spawned run one at a time."""
-
-    program: Program[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Join:
-    """Wait for a spawned program; the answer is its result, or its exception is raised."""
-
-    task: Any
-
-
-@dataclass(frozen=True, slots=True)
 class Handle:
     """Call the user's handler of batches with the connections of these places, the batch and its events."""
 
@@ -125,7 +118,7 @@ class Wait:
     listening: Place | None = None
 
 
-Request = Execute | Fetch | Begin | Commit | Rollback | Close | IsBroken | Spawn | Join | Handle | Wait
+Request = Execute | Send | Receive | Begin | Commit | Rollback | Close | IsBroken | Handle | Wait
 
 T = TypeVar("T")
 Program = Generator[Request, Any, T]

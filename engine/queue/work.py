@@ -119,7 +119,3 @@ class PlainWork:
         """Move the queue's position to this tick; an open batch is forgotten. Raises psycopg.Error for a tick gone."""
         chosen = self.settings
         yield from value(Place.QUEUE, _SQL["register_at"], chosen.queue_name, chosen.consumer_name, tick_id)
-
-    def newer_tick(self, batch: Batch) -> Program[bool]:
-        """Whether something is there to be read ahead."""
-        return bool((yield from value(Place.AHEAD, _SQL["newer_tick"], self.settings.queue_name, batch.tick_id)))

@@ -28,15 +28,6 @@ select pgq.unregister_consumer(%s, %s);
 select batch_id, cur_tick_id, prev_tick_id, cur_tick_time, prev_tick_time, cur_tick_event_seq, prev_tick_event_seq
   from pgq.next_batch_custom(%s, %s, %s::interval, %s::integer, %s::interval);
 
--- name: newer_tick
-select exists (
-         select
-           from pgq.tick t
-           join pgq.queue q on q.queue_id = t.tick_queue
-          where q.queue_name = %s
-            and t.tick_id > %s
-       );
-
 -- name: position
 select last_tick, current_batch
   from pgq.get_consumer_info(%s, %s);
@@ -44,24 +35,42 @@ select last_tick, current_batch
 -- name: event_sql
 select pgq.batch_event_sql(%s);
 
--- name: events
+-- A binary cursor: its rows are binary in whichever way they are asked for.
+-- name: begin_reading
+begin;
+declare sky_events binary no scroll cursor for
 select {columns}
   from ({events}) as ev
  where {condition}
  order by ev_id;
-
--- name: declare
-declare sky_events no scroll cursor for
-select {columns}
-  from ({events}) as ev
- where {condition}
- order by ev_id;
+{fetch}
 
 -- name: fetch
 fetch {count} from sky_events;
 
--- name: close
-close sky_events;
+-- name: commit
+commit;
+
+-- What comes next: the open batch is finished, if there is a newer tick, and the next one opened; all of it is taken back.
+-- name: foresee
+begin;
+select pgq.finish_batch({batch})
+ where exists (
+         select
+           from pgq.tick t
+           join pgq.queue q on q.queue_id = t.tick_queue
+          where q.queue_name = {queue}
+            and t.tick_id > {tick}
+       );
+select b.batch_id, b.cur_tick_id, b.prev_tick_id, b.cur_tick_time, b.prev_tick_time, b.cur_tick_event_seq,
+       b.prev_tick_event_seq,
+       case
+         when b.batch_id is not null then pgq.batch_event_sql(b.batch_id)
+       end
+  from pgq.next_batch_custom(
+         {queue}, {consumer}, {min_lag}::interval, {min_count}::integer, {min_interval}::interval
+       ) as b;
+rollback;
 
 -- name: event_retry
 select pgq.event_retry(%s, tag.event_id, tag.seconds)
