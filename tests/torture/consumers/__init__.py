@@ -1,0 +1,1 @@
+"""Consumers killed at every step, checked against a ledger kept outside the database."""
