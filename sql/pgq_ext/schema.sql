@@ -16,17 +16,17 @@ create table if not exists pgq_ext.completed_tick (
 comment on table pgq_ext.completed_tick is 'The last applied tick of each consumer';
 
 
--- What that tick looked like. A tick made again under the same id, after the queue's database has lost its last moments,
--- has another digest. A row whose tick is not the consumer's last one says nothing.
+-- What the latest ticks looked like when they were applied. A tick made again under the same id, after the queue's database
+-- has lost its last moments, has another digest; the newest one that queue and consumer share is where both can go on.
 create table if not exists pgq_ext.completed_tick_digest (
     consumer_id    text not null,
     subconsumer_id text not null default '',
     tick_id        bigint not null,
     digest         text not null,
-    constraint completed_tick_digest_pkey primary key (consumer_id, subconsumer_id)
+    constraint completed_tick_digest_pkey primary key (consumer_id, subconsumer_id, tick_id)
 );
 
-comment on table pgq_ext.completed_tick_digest is 'Digest of the last applied tick of each consumer';
+comment on table pgq_ext.completed_tick_digest is 'Digests of the latest applied ticks of each consumer';
 
 
 -- The batch that a consumer finished last.

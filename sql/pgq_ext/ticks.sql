@@ -35,8 +35,8 @@ comment on function pgq_ext.get_last_tick(text) is
     'The last applied tick; NULL if none is recorded';
 
 
--- Records a tick as applied, or forgets what is recorded if it is NULL. Always 1. Nothing is known then of what the tick
--- looked like, also if it is the one that was recorded before.
+-- Records a tick as applied, or forgets all that is recorded if it is NULL. Always 1. Nothing is known then of what the
+-- tick looked like, also if it is the one that was recorded before.
 create or replace function pgq_ext.set_last_tick(a_consumer text, a_subconsumer text, a_tick_id bigint)
 returns integer
 language plpgsql
@@ -65,7 +65,8 @@ comment on function pgq_ext.set_last_tick(text, bigint) is
     'Records a tick as applied, or forgets the last one if it is NULL; returns 1';
 
 
--- Records a tick as applied, and what it looked like, or forgets both if the tick is NULL. Always 1.
+-- Records a tick as applied, and what it looked like, or forgets everything if the tick is NULL. Always 1.
+-- The digests of about a thousand ticks before it stay.
 create or replace function pgq_ext.set_last_tick_digest(
     a_consumer text,
     a_subconsumer text,
@@ -77,6 +78,8 @@ language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    kept constant integer := 1000;
 begin
     if a_tick_id is null then
         delete from pgq_ext.completed_tick
@@ -89,16 +92,30 @@ begin
         set last_tick_id = excluded.last_tick_id;
     end if;
 
+    -- What is recorded of later ticks was undone, or is made again.
+    delete from pgq_ext.completed_tick_digest
+    where consumer_id = a_consumer
+        and subconsumer_id = a_subconsumer
+        and (a_tick_id is null or tick_id >= a_tick_id);
     if a_tick_id is null or a_digest is null then
+        return 1;
+    end if;
+
+    insert into pgq_ext.completed_tick_digest (consumer_id, subconsumer_id, tick_id, digest)
+    values (a_consumer, a_subconsumer, a_tick_id, a_digest);
+    if a_tick_id % 100 = 0 then
         delete from pgq_ext.completed_tick_digest
         where consumer_id = a_consumer
-            and subconsumer_id = a_subconsumer;
-    else
-        insert into pgq_ext.completed_tick_digest (consumer_id, subconsumer_id, tick_id, digest)
-        values (a_consumer, a_subconsumer, a_tick_id, a_digest)
-        on conflict (consumer_id, subconsumer_id) do update
-        set tick_id = excluded.tick_id,
-            digest = excluded.digest;
+            and subconsumer_id = a_subconsumer
+            and tick_id <= (
+                select tick_id
+                from pgq_ext.completed_tick_digest
+                where consumer_id = a_consumer
+                    and subconsumer_id = a_subconsumer
+                order by tick_id desc
+                offset kept
+                limit 1
+            );
     end if;
     return 1;
 end;
@@ -133,3 +150,29 @@ $$;
 
 comment on function pgq_ext.get_last_tick_digest(text, text) is
     'The last applied tick and its digest; all NULL if none is recorded';
+
+
+-- The ticks of which it is known what they looked like when they were applied, the latest first.
+create or replace function pgq_ext.get_tick_digests(
+    a_consumer text,
+    a_subconsumer text,
+    out tick_id bigint,
+    out digest text
+)
+returns setof record
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return query
+    select d.tick_id, d.digest
+    from pgq_ext.completed_tick_digest d
+    where d.consumer_id = a_consumer
+        and d.subconsumer_id = a_subconsumer
+    order by d.tick_id desc;
+end;
+$$;
+
+comment on function pgq_ext.get_tick_digests(text, text) is
+    'The latest applied ticks with their digests, latest first';

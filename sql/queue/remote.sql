@@ -36,3 +36,23 @@ select tick_id, digest
 
 -- name: set_last_tick_digest
 select pgq_ext.set_last_tick_digest(%s::text, %s::text, %s::bigint, %s::text);
+
+-- name: get_tick_digests
+-- The latest first.
+select tick_id, digest
+  from pgq_ext.get_tick_digests(%s::text, %s::text);
+
+-- name: last_shared_tick
+-- On the queue's side: the newest of these ticks, given with their digests, that looks here as it did there.
+select max(t.tick_id)
+  from rows from (pg_catalog.unnest(%s::bigint[]), pg_catalog.unnest(%s::text[])) as applied (tick_id, digest)
+  join pgq.tick t
+    on t.tick_id = applied.tick_id
+  join pgq.queue q
+    on q.queue_id = t.tick_queue
+ where q.queue_name = %s
+   and applied.digest = pg_catalog.md5(
+           t.tick_id
+           || '|' || extract(epoch from t.tick_time)
+           || '|' || t.tick_snapshot::text
+       );

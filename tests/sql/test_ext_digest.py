@@ -102,6 +102,41 @@ def test_a_tick_is_recorded_with_its_digest_and_forgotten_with_it(target: psycop
     assert target.execute("select count(*) from pgq_ext.completed_tick_digest").fetchone() == (0,)
 
 
+def test_the_digests_before_the_last_tick_stay_and_those_after_it_go(target: psycopg.Connection[Any]) -> None:
+    kept = SQL["get_tick_digests"]
+    for tick in (3, 5, 8, 9):
+        target.execute(SQL["set_last_tick_digest"], ["c", "", tick, f"d{tick}"])
+        target.execute(SQL["set_last_tick_digest"], ["c", "other", tick, "other"])
+    assert target.execute(kept, ["c", ""]).fetchall() == [(9, "d9"), (8, "d8"), (5, "d5"), (3, "d3")]
+    target.execute(SQL["set_last_tick_digest"], ["c", "", 5, "again"])
+    assert target.execute(kept, ["c", ""]).fetchall() == [(5, "again"), (3, "d3")]
+    target.execute(SQL["set_last_tick"], ["c", "", 7])
+    assert target.execute(kept, ["c", ""]).fetchall() == [(5, "again"), (3, "d3")]
+    target.execute(SQL["set_last_tick"], ["c", "", None])
+    assert target.execute(kept, ["c", ""]).fetchall() == []
+    assert len(target.execute(kept, ["c", "other"]).fetchall()) == 4
+
+
+def test_a_thousand_digests_or_so_are_kept(target: psycopg.Connection[Any]) -> None:
+    query = "select pgq_ext.set_last_tick_digest('c', '', n, 'd') from generate_series(1, 1600) n"
+    target.execute(query)
+    found = target.execute(SQL["get_tick_digests"], ["c", ""]).fetchall()
+    assert [tick for tick, _ in found] == list(range(1600, 600, -1))
+
+
+def test_the_newest_tick_that_both_sides_share_is_found(conn: psycopg.Connection[Any]) -> None:
+    ticks = _ticks(conn, 4)
+    digests = [_digest(conn, "q", tick) for tick in ticks]
+    shared = SQL["last_shared_tick"]
+    assert conn.execute(shared, [ticks, digests, "q"]).fetchone() == (ticks[3],)
+    conn.execute("update pgq.tick set tick_time = now() where tick_id = %s", [ticks[3]])
+    conn.execute("delete from pgq.tick where tick_id = %s", [ticks[2]])
+    assert conn.execute(shared, [ticks, digests, "q"]).fetchone() == (ticks[1],)
+    assert conn.execute(shared, [ticks[2:], digests[2:], "q"]).fetchone() == (None,)
+    assert conn.execute(shared, [[], [], "q"]).fetchone() == (None,)
+    assert conn.execute(shared, [ticks, digests, "other"]).fetchone() == (None,)
+
+
 @pytest.mark.parametrize("tick", [5, 6])
 def test_a_client_that_knows_no_digests_leaves_none_behind(target: psycopg.Connection[Any], tick: int) -> None:
     target.execute(SQL["set_last_tick_digest"], ["c", "", 5, "five"])
