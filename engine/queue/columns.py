@@ -18,27 +18,33 @@ class Columns:
     UnknownColumnError.
     """
 
-    __slots__ = ("_lists", "_tags", "names")
+    __slots__ = ("_lists", "_rows", "_tags", "names")
 
     def __init__(self, names: tuple[str, ...], rows: Rows, tags: BatchTags) -> None:
         self.names = names
-        self._lists: dict[str, list[Any]] = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
-        if "ev_time" in names:
-            self._lists["ev_time"] = [read_time(stored) for stored in self._lists["ev_time"]]
+        self._rows = rows
+        self._lists: dict[str, list[Any]] = {}
         self._tags = tags
 
     def __getitem__(self, name: str) -> list[Any]:
-        try:
-            return self._lists[name]
-        except KeyError:
-            raise UnknownColumnError(f'The column "{name}" was not fetched.') from None
+        if (found := self._lists.get(name)) is not None:
+            return found
+        if name not in self.names:
+            raise UnknownColumnError(f'The column "{name}" was not fetched.')
+        position = self.names.index(name)
+        if name == "ev_time":
+            made = [read_time(row[position]) for row in self._rows]
+        else:
+            made = [row[position] for row in self._rows]
+        self._lists[name] = made
+        return made
 
     def __getattr__(self, name: str) -> list[Any]:
         return self[name]
 
     def __len__(self) -> int:
         """How many events."""
-        return len(self._lists["ev_id"])
+        return len(self._rows)
 
     def retry(self, event_id: int, seconds: float | None = None) -> None:
         """Let this event come again, after `seconds` or as the retry policy says; that needs the column ev_retry."""

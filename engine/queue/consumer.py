@@ -36,7 +36,7 @@ class Consumer:
         self, dsn: str, settings: ConsumerSettings, *, observer: Observer | None = None, report: Report | None = None
     ) -> None:
         self.settings = settings
-        dsns = dict.fromkeys((Place.QUEUE, Place.AHEAD, Place.ASIDE), resolve_dsn(dsn))
+        dsns = dict.fromkeys((Place.QUEUE, Place.AHEAD, Place.BEYOND, Place.ASIDE), resolve_dsn(dsn))
         self._site = Site(dsns, settings.consumer_name)
         self._observer = observer
         self._report = report

@@ -8,18 +8,20 @@ from psycopg import sql
 
 from ..postgres.sql import queries
 from .model import Batch
-from .requests import Place, Program, Receive, Received, Rows, Send, value
+from .requests import Commit, Place, Program, Receive, Received, Rows, Send, value
 from .settings import ConsumerSettings
 
 _SQL = {name: sql.SQL(text) for name, text in queries("queue/consumer.sql").items()}
-_AHEAD = Place.AHEAD
+
+AHEAD = (Place.AHEAD, Place.BEYOND)
+"""Where reading ahead is done, batch by batch in turns."""
 
 
 class Source:
     """The rows of one batch, piece by piece.
 
-    In Place.QUEUE the cursor lives in the handler's transaction, which is begun with it. In Place.AHEAD one piece is on
-    its way while another is in work: its statement is sent early, and the server works while the handler does.
+    In Place.QUEUE the cursor lives in the handler's transaction, which is begun with it. Ahead of the handler one piece
+    is on its way while another is in work: its statement is sent early, and the server works while the handler does.
     """
 
     def __init__(self, place: Place, events: str, settings: ConsumerSettings) -> None:
@@ -36,6 +38,7 @@ class Source:
             events=sql.SQL(events),
             condition=sql.SQL(settings.condition or "true"),
             fetch=self._fetch,
+            room=_SQL["room"] if place in AHEAD else sql.SQL(""),
         )
 
     def start(self) -> Program[None]:
@@ -60,17 +63,19 @@ class Source:
             piece = yield from self._receive()
         if not self._size or piece.count < self._size:
             self.exhausted = True
-        elif self.place is _AHEAD:
+        elif self.place in AHEAD:
             yield Send(self.place, self._fetch)
             self._is_underway = True
         return piece.rows()
 
     def close(self) -> Program[None]:
-        """Read what is underway and no more. The cursor ends with its transaction."""
+        """Read what is underway and no more. In the handler's transaction the cursor ends with that."""
         self.exhausted = True
         self._first = None
         if self._is_underway:
             yield from self._receive()
+        if self.place in AHEAD:
+            yield Commit(self.place)
 
     def _receive(self) -> Program[Received]:
         self._is_underway = False
@@ -101,8 +106,8 @@ def event_sql(batch: Batch) -> Program[str]:
     return str((yield from value(Place.QUEUE, queries("queue/consumer.sql")["event_sql"], batch.batch_id)))
 
 
-def ask_ahead(batch: Batch, settings: ConsumerSettings, *, after_reading: bool) -> Program[None]:
-    """Ask which batch will come after this one, which is open; `after_reading` that one in Place.AHEAD, to its end.
+def ask_ahead(place: Place, batch: Batch, settings: ConsumerSettings) -> Program[None]:
+    """Ask which batch will come after this one, which is open.
 
     The server itself says it: the batch is finished and the next one opened in a transaction that is rolled back at
     once. When there is no newer tick nothing is written, and no transaction id is used up.
@@ -116,21 +121,21 @@ def ask_ahead(batch: Batch, settings: ConsumerSettings, *, after_reading: bool) 
         min_count=sql.Literal(settings.min_count),
         min_interval=sql.Literal(settings.min_interval),
     )
-    yield Send(_AHEAD, _SQL["commit"] + question if after_reading else question)
+    yield Send(place, question)
 
 
-def read_ahead(batch: Batch, settings: ConsumerSettings) -> Program[Foreseen | None]:
+def read_ahead(place: Place, batch: Batch, settings: ConsumerSettings) -> Program[Foreseen | None]:
     """Send for the events of the batch that was asked for with `ask_ahead`; None: there is none yet.
 
     The text of the events' query stays right although the batch is not open: all events of a batch were committed
     before its end tick, and they are not rotated away before the consumer is past them.
     """
 
-    answer: Received = yield Receive(_AHEAD)
+    answer: Received = yield Receive(place)
     found = answer.rows()
     if not found or found[0][0] is None or found[0][0] == batch.batch_id:
         return None
     *facts, events = found[0]
-    source = Source(_AHEAD, events, settings)
+    source = Source(place, events, settings)
     yield from source.start()
     return Foreseen(Batch(*facts), source)

@@ -16,7 +16,7 @@ from ..postgres.connect import Backoff
 from ..postgres.sql import queries
 from .event import BatchTags
 from .feed import Feed
-from .fetch import Foreseen, Source, ask_ahead, event_sql, read_ahead
+from .fetch import AHEAD, Foreseen, Source, ask_ahead, event_sql, read_ahead
 from .model import Batch
 from .requests import (
     Begin,
@@ -65,8 +65,8 @@ class Life:
         self._backoff = Backoff()
         self._foreseen: Foreseen | None = None
         """What is read ahead."""
-        self._has_asked = False
-        """The question what comes next is underway."""
+        self._asked: Place | None = None
+        """Where the question what comes next is underway."""
         self._reads_ahead = self.settings.prefetch and not self.settings.autocommit
         self._is_behind = False
         """The batch before was there without waiting: more may be."""
@@ -98,7 +98,7 @@ class Life:
 
     def _recover(self, error: Exception) -> Program[None]:
         lost = isinstance(error, UnreachableError)
-        for place in (Place.AHEAD, *self.work.handler_places):
+        for place in (*AHEAD, *self.work.handler_places):
             lost = lost or bool((yield IsBroken(place)))
         yield from self._drop(_ALL)
         self._is_behind = False
@@ -166,7 +166,7 @@ class Life:
             yield from self._hand_back(batch)
             raise StopNow from interruption
         except BaseException:
-            yield from self._drop((Place.AHEAD,))
+            yield from self._drop(AHEAD)
             for place in self.work.handler_places:
                 yield Rollback(place)
             raise
@@ -229,18 +229,23 @@ class Life:
             yield from self._begin()
         self._step(Step.FETCHED, batch)
 
+        has_begun = False
+
         def next_rows() -> Program[Rows]:
-            was_exhausted = source.exhausted
+            nonlocal has_begun
             found = yield from source.next_rows()
-            if source.exhausted and not was_exhausted:
+            if not has_begun:
+                has_begun = True
                 yield from self._ask_ahead(batch, source)
+            else:
+                yield from self._read_ahead(batch)
             return found
 
         feed = Feed(self.work, batch, tags, next_rows, self._stop, self._observer)
         yield Handle(self._handler, self.work.handler_places, feed)
         self._step(Step.HANDLED, batch)
+        yield from self._read_ahead(batch)
         yield from source.close()
-        yield from self._read_ahead(batch, source)
         return feed.count
 
     def _source(self, batch: Batch) -> Program[Source]:
@@ -249,7 +254,7 @@ class Life:
         if foreseen is not None and foreseen.is_of(batch):
             return foreseen.source
         if foreseen is not None:
-            yield from self._drop((Place.AHEAD,))
+            yield from self._drop(AHEAD)
         hint = (batch.tick_event_seq or 0) - (batch.prev_tick_event_seq or 0)
         is_long = 0 < self.settings.lazy_fetch < hint
         events = yield from event_sql(batch)
@@ -266,29 +271,28 @@ class Life:
         return source
 
     def _ask_ahead(self, batch: Batch, source: Source) -> Program[None]:
-        """Before the last piece is handled: ask what comes next, if it is likely that something does."""
+        """As soon as a batch is in work: ask what comes next, if it is likely that something does."""
         if not (self._reads_ahead and self._is_behind and self.work.may_read_ahead):
             return
+        place = Place.BEYOND if source.place is Place.AHEAD else Place.AHEAD
         try:
-            yield from ask_ahead(batch, self.settings, after_reading=source.place is Place.AHEAD)
+            yield from ask_ahead(place, batch, self.settings)
         except UnreachableError as error:
             self._without_second(error)
         else:
-            self._has_asked = True
+            self._asked = place
 
-    def _read_ahead(self, batch: Batch, source: Source) -> Program[None]:
-        """After the handler: let the server read what comes next while this batch is finished."""
-        if not self._has_asked:
-            if source.place is Place.AHEAD:
-                yield Commit(Place.AHEAD)
+    def _read_ahead(self, batch: Batch) -> Program[None]:
+        """With the answer to that: let the server begin to read it."""
+        if self._asked is None:
             return
-        self._has_asked = False
+        place, self._asked = self._asked, None
         try:
-            self._foreseen = yield from read_ahead(batch, self.settings)
+            self._foreseen = yield from read_ahead(place, batch, self.settings)
         except psycopg.Error as error:
             # Reading ahead only saves time: what is wrong will be said where it counts.
             logger.debug("nothing is read ahead: %s", reason_of(error))
-            yield from self._drop((Place.AHEAD,))
+            yield Close((place,))
 
     def _without_second(self, error: UnreachableError) -> None:
         logger.warning("no second connection to read ahead: %s", error)
@@ -297,12 +301,12 @@ class Life:
     def _forget(self) -> Program[None]:
         """Let go of what was read ahead."""
         if self._foreseen is not None:
-            yield from self._drop((Place.AHEAD,))
+            yield from self._drop(AHEAD)
 
     def _drop(self, places: tuple[Place, ...]) -> Program[None]:
         """Close connections, whatever they are at, and with them what is read ahead."""
         self._foreseen = None
-        self._has_asked = False
+        self._asked = None
         yield Close(places)
 
     def _begin(self) -> Program[None]:

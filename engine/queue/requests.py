@@ -20,6 +20,8 @@ class Place(Enum):
     """Where the queue is, and where the handler's `db` is."""
     AHEAD = "ahead"
     """The same database, to read ahead."""
+    BEYOND = "beyond"
+    """The same database, to begin with the next batch while this one is still being read."""
     ASIDE = "aside"
     """The same database, for what must be committed while a batch is in work."""
     REMOTE = "remote"

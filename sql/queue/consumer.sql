@@ -38,12 +38,18 @@ select pgq.batch_event_sql(%s);
 -- A binary cursor: its rows are binary in whichever way they are asked for.
 -- name: begin_reading
 begin;
+{room}
 declare sky_events binary no scroll cursor for
 select {columns}
   from ({events}) as ev
  where {condition}
  order by ev_id;
 {fetch}
+
+-- Room to sort a long batch without a file, on a connection of our own.
+-- name: room
+select set_config('work_mem', '32MB', true)
+ where pg_size_bytes(current_setting('work_mem')) < pg_size_bytes('32MB');
 
 -- name: fetch
 fetch {count} from sky_events;
