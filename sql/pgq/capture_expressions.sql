@@ -60,14 +60,22 @@ begin
         end if;
 
         place := array_position(i_columns, token);
+        if place is null and i_values is not null and token ~ '^\$[0-9]+$' then
+            place := array_position(i_columns, parameters[substr(token, 2)::integer]);
+            if place is null then
+                raise exception 'there is no parameter %', token using errcode = 'undefined_parameter';
+            end if;
+            result := result || i_values[place];
+            rest := substr(rest, length(token) + 1);
+            continue;
+        elsif place is not null and array_position(parameters, token) is null then
+            parameters := parameters || token;
+        end if;
         if place is null then
             result := result || token;
         elsif i_values is not null then
             result := result || i_values[place];
         else
-            if array_position(parameters, token) is null then
-                parameters := parameters || token;
-            end if;
             result := result || '$' || array_position(parameters, token);
         end if;
         rest := substr(rest, length(token) + 1);
@@ -82,8 +90,14 @@ comment on function pgq.capture_rewrite(text, text[], text[]) is
 
 -- The queries that replace fields, in the order of the fields and `when` last (capture_arguments); NULL where there is
 -- none. Those of fields give one text column, that of `when` its text and the oid of its type.
--- An expression that is empty but for comments gives NULL.
-create or replace function pgq.capture_queries(i_table oid, i_expressions text[], i_record text)
+-- An expression that is empty but for comments gives NULL. A column of i_missing is read from the record i_other.
+create or replace function pgq.capture_queries(
+    i_table oid,
+    i_expressions text[],
+    i_record text,
+    i_missing text[] default '{}',
+    i_other text default null
+)
 returns text[]
 language plpgsql
 stable
@@ -97,7 +111,10 @@ declare
 begin
     select
         array_agg(a.attname::text order by a.attnum),
-        array_agg('(' || i_record || '.' || quote_ident(a.attname) || ')' order by a.attnum)
+        array_agg(
+            format('(%s.%I)', case when a.attname = any (i_missing) then i_other else i_record end, a.attname)
+            order by a.attnum
+        )
     from pg_attribute a
     where a.attrelid = i_table
         and a.attnum > 0
@@ -120,13 +137,22 @@ begin
 end;
 $$;
 
-comment on function pgq.capture_queries(oid, text[], text) is
+comment on function pgq.capture_queries(oid, text[], text, text[], text) is
     'The queries that replace fields of events';
 
 
--- Raises the syntax error of an expression as the reference does: found in the bare select list, its columns shown as
--- parameters. It runs as the user of the trigger, whose expression it is; EXPLAIN does not execute it.
-create or replace function pgq.capture_verify(i_table oid, i_expressions text[])
+-- Raises what is wrong with a trigger and its arguments, in the order of the reference: they are taken one by one, and
+-- an expression that counts is prepared when its turn comes. Syntax errors are those of the bare select list, its columns
+-- shown as parameters. It runs as the user of the trigger. EXPLAIN does not execute an expression; what only planning or
+-- execution finds wrong is found again when the event is made.
+create or replace function pgq.capture_verify(
+    i_table oid,
+    i_operation text,
+    i_level text,
+    i_args text[],
+    i_new record,
+    i_old record
+)
 returns void
 language plpgsql
 as $$
@@ -137,23 +163,48 @@ declare
         where a.attrelid operator(pg_catalog.=) i_table
             and a.attnum operator(pg_catalog.>) 0
             and not a.attisdropped
+        order by a.attnum
     );
+    fields constant text[] := array(
+        select pg_catalog.format('(%s.%I)',
+            case when i_operation operator(pg_catalog.=) 'DELETE' then '$2' else '$1' end, f.name)
+        from pg_catalog.unnest(names) with ordinality f (name, nr)
+        order by f.nr
+    );
+    before text[];
+    after text[];
     expression text;
 begin
-    foreach expression in array i_expressions loop
-        continue when expression is null;
+    if i_operation operator(pg_catalog.<>) 'TRUNCATE' and i_level operator(pg_catalog.<>) 'ROW' then
+        raise exception 'pgq Ins/Upd/Del trigger must be fired FOR EACH ROW' using errcode = 'XX000';
+    end if;
+    before := (pgq.capture_arguments(i_args[:0])).expressions;
+    for nr in 1 .. pg_catalog.array_upper(i_args, 1) loop
+        after := (pgq.capture_arguments(i_args[:nr])).expressions;
+        continue when after operator(pg_catalog.=) before;
+        if i_operation operator(pg_catalog.=) 'TRUNCATE' then
+            raise exception 'Custom expressions do not make sense for truncater trigger' using errcode = 'XX000';
+        end if;
+        expression := pg_catalog.substr(i_args[nr], pg_catalog.strpos(i_args[nr], '=') operator(pg_catalog.+) 1);
         begin
-            execute 'explain select ' operator(pg_catalog.||) pgq.capture_rewrite(expression, names);
+            execute pg_catalog.concat('explain select ', pgq.capture_rewrite(expression, names));
         exception
             when undefined_parameter then
-                null;
+                execute pg_catalog.concat('explain select ', pgq.capture_rewrite(expression, names, fields))
+                using i_new, i_old;
         end;
+        before := after;
     end loop;
+exception
+    when others then
+        if pg_catalog.left(sqlstate, 2) operator(pg_catalog.=) any (array['42', '0A', 'XX']) then
+            raise;
+        end if;
 end;
 $$;
 
-comment on function pgq.capture_verify(oid, text[]) is
-    'Raises the syntax errors of expressions in a capture trigger''s arguments';
+comment on function pgq.capture_verify(oid, text, text, text[], record, record) is
+    'Raises what is wrong with a capture trigger''s arguments';
 
 
 -- The event's fields and `when` after the user's queries: results are the fields' values for whom no query is given,

@@ -371,7 +371,7 @@ begin
     end if;
 
     if array_remove(args.expressions, null) <> '{}' then
-        queries := pgq.capture_queries(i_table, args.expressions, this);
+        queries := pgq.capture_queries(i_table, args.expressions, this, missing, i_old);
     end if;
 end;
 $$;

@@ -30,7 +30,8 @@ comment on table pgq.capture_plan is
 grant select on pgq.capture_plan to public;
 
 
--- Makes what a trigger has to do for one operation, or raises the error that it always gives (spec/pgq.md 8.2).
+-- Makes what a trigger has to do for one operation, or raises the error that it always gives (spec/pgq.md 8.2) and that
+-- capture_verify does not know.
 create or replace function pgq.capture_make(
     i_kind text,
     i_table oid,
@@ -50,9 +51,6 @@ declare
     refusal text;
     plan pgq.capture_plan;
 begin
-    if i_operation <> 'TRUNCATE' and i_level <> 'ROW' then
-        raise exception 'pgq Ins/Upd/Del trigger must be fired FOR EACH ROW' using errcode = 'XX000';
-    end if;
     args := pgq.capture_arguments(i_args);
     plan.plan_table := i_table;
     plan.plan_kind := i_kind;
@@ -151,7 +149,7 @@ comment on function pgq.capture_remember(text, oid, text, text, text, text[]) is
     'Remembers what a capture trigger has to do for one operation';
 
 
--- What a trigger has to do: as it is remembered for just this shape of the table, or made now, and then without an id.
+-- What a trigger has to do, as it is remembered for just this shape of the table; NULLs if it is not.
 -- Volatile, in order to see the catalog as it is now and not as it was when the statement began. It does not work with
 -- the search_path of pg_catalog alone, because setting one at each call would cost more than the rest.
 create or replace function pgq.capture_find(
@@ -197,12 +195,6 @@ begin
         )
     limit 1
     into plan;
-    if not found then
-        if i_operation operator(pg_catalog.<>) 'TRUNCATE' then
-            perform pgq.capture_verify(i_table, (pgq.capture_arguments(i_args)).expressions);
-        end if;
-        plan := pgq.capture_make(i_kind, i_table, i_operation, i_moment, i_level, i_args);
-    end if;
     return plan;
 end;
 $$;
@@ -234,6 +226,7 @@ declare
     ev_extra3 text;
     ev_extra4 text;
     fields text[];
+    is_new boolean;
     event_id bigint;
 begin
     if pg_catalog.current_setting('session_replication_role') operator(pg_catalog.=) 'local' then
@@ -245,6 +238,11 @@ begin
 
     plan := pgq.capture_find('KIND', tg_relid, pg_catalog.concat(tg_table_schema, '.', tg_table_name),
         tg_op, tg_when, tg_level, tg_argv);
+    is_new := plan.plan_id is null;
+    if is_new then
+        perform pgq.capture_verify(tg_relid, tg_op, tg_level, tg_argv, new, old);
+        plan := pgq.capture_make('KIND', tg_relid, tg_op, tg_when, tg_level, tg_argv);
+    end if;
     execute plan.plan_statement
     using new, old
     into checked, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3, ev_extra4;
@@ -267,7 +265,7 @@ begin
                     fields[1], fields[2], fields[3], fields[4], fields[5], fields[6]);
             end if;
         end if;
-        if plan.plan_id is null
+        if is_new
             and pg_catalog.has_function_privilege(
                 'pgq.capture_remember(text, oid, text, text, text, text[])', 'execute')
         then
