@@ -167,7 +167,7 @@ select
     i.kind,
     i.form,
     i.state,
-    pg_catalog.array_to_string(i.arguments, ', ') as arguments,
+    pg_catalog.array_to_string(i.arguments[2:], ', ') as arguments,
     i.events
 from pgq.get_capture_info(pg_catalog.to_regclass(%s)) as i
 order by i.schema_name, i.table_name, i.trigger_name

@@ -47,8 +47,37 @@ where ({queue}::text is null or q.queue_name = {queue}::text)
 order by e.ev_retry_after, e.ev_id
 limit {limit}
 
+-- name: delayed
+-- Only where the table is: events that nobody has had yet. Due first.
+select
+    q.queue_name,
+    null::text as co_name,
+    e.ev_at,
+    {event}
+from (
+    select
+        d.de_queue,
+        d.de_at as ev_at,
+        d.de_id as ev_id,
+        d.de_time as ev_time,
+        null::bigint as ev_txid,
+        null::integer as ev_retry,
+        d.ev_type,
+        d.ev_data,
+        d.ev_extra1,
+        d.ev_extra2,
+        d.ev_extra3,
+        d.ev_extra4
+    from pgq.delayed_event as d
+) as e
+join pgq.queue as q
+    on q.queue_id = e.de_queue
+where ({queue}::text is null or q.queue_name = {queue}::text)
+order by e.ev_at, e.ev_id
+limit {limit}
+
 -- name: captures
--- Of our own PgQ: generic and compiled triggers alike.
+-- Of our own PgQ: generic and compiled triggers alike. The first argument is the queue.
 select
     i.schema_name,
     i.table_name,
@@ -57,7 +86,7 @@ select
     i.kind,
     i.form,
     i.state,
-    i.arguments,
+    coalesce(i.arguments[2:], '{{}}') as arguments,
     i.events
 from pgq.get_capture_info() as i
 order by i.schema_name, i.table_name, i.trigger_name

@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 import pytest
 from skyconsole.console import actions
 from skyconsole.console.actions import ACTIONS, Row, Subject, available, commands_for, find, offer_for_key
+from skyconsole.console.aside_columns import CaptureRow, LetterRow
 from skyconsole.engine.language.model import Context, Risk
 from skyconsole.engine.language.parse import parse
+from skyconsole.engine.monitor.asides import Capture, DeadLetter, EventRow
 from skyconsole.engine.monitor.model import ConsumerFacts, QueueFacts
 from skyconsole.engine.monitor.picture import ConsumerRow, Level, QueueRow
 
@@ -67,6 +69,14 @@ CONSUMER = ConsumerRow(
     trend=(),
     note="",
 )
+LETTER = LetterRow(
+    DeadLetter(17, "orders", "mailer", NOW, "KeyError: 'id'", 3, EventRow(9, NOW, 1, 5, "I:id", "id=1", "public.t")),
+    5.0,
+)
+CAPTURE = CaptureRow(
+    Capture("public", "orders", "cap", "orders", "logutriga", "generic", "current", (), "after insert")
+)
+ASIDE = {"letters", "waiting", "captures"}
 WRITES = Context()
 LOOKS = Context(read_only=True)
 
@@ -82,11 +92,12 @@ def reasons(row: Row, context: Context = WRITES) -> dict[str, str]:
 def test_a_queue_offers_its_own_actions_before_those_that_need_no_row() -> None:
     offered = [offer.action.subject for offer in available(QUEUE, WRITES)]
     assert offered == sorted(offered, key=lambda subject: subject is Subject.ANYTHING)
-    assert {"open", "settings", "pause-ticker", "resume-ticker", "drop", "register", "create"} == set(reasons(QUEUE))
+    own = {"open", "settings", "pause-ticker", "resume-ticker", "drop"}
+    assert own | {"register", "create", *ASIDE} == set(reasons(QUEUE))
 
 
-def test_without_a_row_only_creating_is_possible() -> None:
-    assert reasons(None) == {"register": "choose a queue first", "create": ""}
+def test_without_a_row_a_queue_can_be_created_and_what_stands_aside_be_seen() -> None:
+    assert reasons(None) == {"register": "choose a queue first", "create": "", **dict.fromkeys(ASIDE, "")}
 
 
 def test_a_paused_queue_cannot_be_paused_and_says_so() -> None:
@@ -117,10 +128,33 @@ def test_a_consumer_without_a_batch_has_none_to_show() -> None:
     assert reasons(busy)["batch"] == ""
 
 
-def test_a_subconsumer_is_neither_moved_nor_unregistered_by_itself() -> None:
-    sub = replace(CONSUMER, facts=replace(CONSUMER.facts, subconsumer=True))
-    assert reasons(sub)["unregister"]
-    assert reasons(sub)["move"]
+def test_a_subconsumer_is_not_moved_by_itself_and_leaves_its_group_with_its_batch_only_if_that_is_closed() -> None:
+    idle = replace(CONSUMER, facts=replace(CONSUMER.facts, name="mailer.w1", subconsumer=True, main="mailer"))
+    busy = replace(idle, facts=replace(idle.facts, batch_id=7))
+    leave = find("unregister", idle)
+    assert leave.build is not None
+    assert reasons(idle)["move"]
+    assert leave.build(idle).text() == "unregister subconsumer w1 for mailer from orders;"
+    assert leave.build(busy).text() == "unregister subconsumer w1 for mailer from orders close batch;"
+    assert leave.build(busy).risk is Risk.DESTROYS
+
+
+def test_one_key_compiles_and_takes_it_back_and_a_stale_one_can_be_compiled_again() -> None:
+    def ids(form: str, state: str) -> list[str]:
+        row = CaptureRow(replace(CAPTURE.capture, form=form, state=state))
+        return [one.action.id for one in available(row, WRITES) if one.action.key == "c" and one.enabled]
+
+    assert ids("generic", "current") == ["compile"]
+    assert ids("row", "current") == ["uncompile"]
+    assert ids("row", "stale") == ["compile", "uncompile"]
+
+
+def test_marked_letters_are_replayed_and_purged_together() -> None:
+    other = replace(LETTER, letter=replace(LETTER.letter, dl_id=18))
+    for name, risk in (("replay", Risk.COSTLY), ("purge", Risk.DESTROYS)):
+        commands = commands_for(find(name, LETTER), LETTER, (LETTER, other, QUEUE), WRITES)
+        assert [command.text() for command in commands] == [f"{name} dead letter 17;", f"{name} dead letter 18;"]
+        assert {command.risk for command in commands} == {risk}
 
 
 @pytest.mark.parametrize("name", ["orders", "[/x]", 'a"b', "x.y", "Ünï", "🦄", "n" * 63, "", "a\nb", "select"])
@@ -130,7 +164,13 @@ def test_every_built_command_parses_back_and_has_the_risk_the_menu_shows(name: s
     for action in ACTIONS:
         if action.build is None:
             continue
-        row = {Subject.QUEUE: queue, Subject.CONSUMER: consumer}[action.subject]
+        letter, capture = LETTER, CaptureRow(replace(CAPTURE.capture, schema=name, table=name, trigger=name))
+        row = {
+            Subject.QUEUE: queue,
+            Subject.CONSUMER: consumer,
+            Subject.LETTER: letter,
+            Subject.CAPTURE: capture,
+        }[action.subject]
         command = action.build(row)
         assert parse(command.text()) == [command]
         assert command.risk is action.risk, action.id
@@ -154,11 +194,12 @@ def test_marked_rows_are_acted_on_together_and_those_that_do_not_fit_are_left_ou
 def test_every_action_has_a_key_and_no_key_means_two_things_at_once() -> None:
     for key, found in actions.keys().items():
         assert key
-        for subject in (Subject.QUEUE, Subject.CONSUMER):
+        for subject in (Subject.QUEUE, Subject.CONSUMER, Subject.LETTER, Subject.CAPTURE):
             here = [action for action in found if action.subject in {subject, Subject.ANYTHING}]
             assert len(here) <= 2, key
             if len(here) == 2:
-                assert {action.id for action in here} == {"pause-ticker", "resume-ticker"}
+                pairs = ({"pause-ticker", "resume-ticker"}, {"compile", "uncompile"})
+                assert {action.id for action in here} in pairs
 
 
 def test_the_sql_that_shows_a_row_names_it_as_a_literal() -> None:
