@@ -86,7 +86,6 @@ class Table:
         self.connection.execute("set jit = off")
         self.connection.execute("set timezone = 'UTC'")
         self.connection.execute("select pgq.create_queue(%s)", (_QUEUE,))
-        self.connection.execute(_CREATE)
         current = self.connection.execute("select pgq.current_event_table(%s)", (_QUEUE,)).fetchone()
         assert current is not None
         self._events = sql.Identifier(*current[0].split("."))
@@ -94,8 +93,9 @@ class Table:
     def prepare(self, contender: Contender) -> None:
         """The same rows as ever, no events, this contender's trigger, and its functions loaded."""
         run = self.connection.execute
-        run("drop trigger if exists capture on public.bench")
-        run("truncate public.bench")
+        # Not the trigger alone: by statement there are more.
+        run("drop table if exists public.bench")
+        run(_CREATE)
         run(_FILL, (self.rows,))
         run(sql.SQL("truncate {}").format(self._events))
         if contender.kind is not None:

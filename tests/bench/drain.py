@@ -18,7 +18,6 @@ from pathlib import Path
 import psycopg
 from psycopg.rows import TupleRow
 from rivals import OURS, Rounds, Sample, measured, rivals, value
-from skyconsole.engine import queue
 
 _QUEUE = "bench"
 _PEER = Path(__file__).parent.parent / "interop" / "pypi_consumer.py"
@@ -36,8 +35,8 @@ class Way:
     settings: Mapping[str, object]
 
 
-_CHOSEN = {"columns": _FOUR.split(", ")}
-_ALONE = {"prefetch": False}
+_CHOSEN: dict[str, object] = {"columns": _FOUR.split(", ")}
+_ALONE: dict[str, object] = {"prefetch": False}
 WAYS = (
     Way("ten columns, by event", "event", {}),
     Way("ten columns, by event, no prefetch", "event", _ALONE),
@@ -169,9 +168,6 @@ def main() -> None:
     if not python:
         print("left out, PyPI consumer: SKYCONSOLE_PEER_PYTHON names no Python with the package pgq")
     ways = [way for way in WAYS if given.only in way.name]
-    if not hasattr(queue, "ColumnConsumer"):
-        print("left out, as columns: there is no ColumnConsumer in skyconsole.engine.queue")
-        ways = [way for way in ways if way.kind != "columns"]
     with rivals() as dsns, tempfile.TemporaryDirectory() as folder:
         contenders = [Contender(name, dsn, given.events, given.ticks) for name, dsn in dsns.items()]
         on_original = contenders[-1]

@@ -23,7 +23,6 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from rivals import ORIGINAL, OURS, rivals
-from skyconsole.engine import queue
 
 _TIMERS = Path(__file__).parent / "timers"
 _START_SECONDS = 20.0
@@ -63,8 +62,6 @@ def missing(contender: Contender, databases: Mapping[str, str]) -> str:
         return "the original extension is not installed"
     if contender.ticker == "pgqd" and shutil.which("pgqd") is None:
         return "there is no pgqd"
-    if contender.consumer == "ours" and not hasattr(queue, "Consumer"):
-        return "there is no Consumer in skyconsole.engine.queue"
     if contender.consumer == "pypi" and not os.environ.get("SKYCONSOLE_PEER_PYTHON"):
         return "SKYCONSOLE_PEER_PYTHON names no Python with the package pgq"
     return ""

@@ -1,7 +1,7 @@
 """A consumer of ours that drains a queue: DSN QUEUE KIND SETTINGS, the settings as JSON.
 
-Counts what it gets and how long that took, from its first batch on; tells it when nothing is left, with the greatest
-memory it had in between.
+Counts what it gets and how long that took, from its first batch on; tells it when nothing is left, with the memory it
+had at its first batch, at most, and at its last batch.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from skyconsole.engine import queue
-from skyconsole.engine.queue import Consumer, ConsumerSettings, Event
+from skyconsole.engine.queue import ColumnConsumer, Consumer, ConsumerSettings, Event
 
 
 def memory(field: str) -> int:
@@ -30,12 +29,15 @@ class Tally:
     events = 0
     total = 0
     began = 0.0
-    before = 0
+    first = 0
+    last = 0
+    """Memory at the first and at the latest batch."""
 
     def begin(self) -> None:
         """At a batch."""
+        self.last = memory("VmRSS")
         if not self.began:
-            self.before = memory("VmRSS")
+            self.first = self.last
             self.began = time.perf_counter()
 
 
@@ -69,22 +71,23 @@ class ByBatch(Consumer):
             tally.total += event.ev_id
 
 
-KINDS: dict[str, Any] = {"event": ByEvent, "batch": ByBatch}
+class ByColumns(ColumnConsumer):
+    """Gets lists, one for each column."""
 
-if hasattr(queue, "ColumnConsumer"):
+    tally: Tally
 
-    class ByColumns(queue.ColumnConsumer):
-        """Gets lists, one for each column."""
+    def process_batch(self, db: Any, batch: Any, events: Any) -> Any:
+        """One batch."""
+        self.tally.begin()
+        return super().process_batch(db, batch, events)
 
-        tally: Tally
+    def process_columns(self, db: Any, batch: Any, columns: Any) -> None:
+        """A piece of it."""
+        self.tally.events += len(columns)
+        self.tally.total += sum(columns["ev_id"])
 
-        def process_columns(self, db: Any, batch: Any, columns: Any) -> None:
-            """One batch, or a piece of it."""
-            self.tally.begin()
-            self.tally.events += len(columns["ev_id"])
-            self.tally.total += sum(columns["ev_id"])
 
-    KINDS["columns"] = ByColumns
+KINDS: dict[str, Any] = {"event": ByEvent, "batch": ByBatch, "columns": ByColumns}
 
 
 def main() -> None:
@@ -99,7 +102,7 @@ def main() -> None:
     consumer.run()
     seconds = time.perf_counter() - tally.began
     facts = {"events": tally.events, "sum": tally.total, "seconds": seconds}
-    print(json.dumps({**facts, "before": tally.before, "most": memory("VmHWM"), "after": memory("VmRSS")}))
+    print(json.dumps({**facts, "first": tally.first, "most": memory("VmHWM"), "last": tally.last}))
 
 
 if __name__ == "__main__":
