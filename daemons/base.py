@@ -77,7 +77,7 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{self.prog}: {message}.", f"See {self.prog} --help.")
 
 
-def parser(name: str, description: str) -> argparse.ArgumentParser:
+def parser(name: str, description: str, *, quiet: str = "nothing to stderr") -> argparse.ArgumentParser:
     """The switches that all daemons know, as users of the original know them."""
     made = _Parser(f"skyconsole --headless {name}", description=description, add_help=False, allow_abbrev=False)
     made.add_argument("config", nargs="?", type=Path, metavar="CONFIG", help="configuration file")
@@ -86,7 +86,7 @@ def parser(name: str, description: str) -> argparse.ArgumentParser:
     made.add_argument("--ini", action="store_true", help="a sample configuration")
     made.add_argument("-d", "--daemon", action="store_true", help="run in the background")
     made.add_argument("-v", "--verbose", action="count", default=0, help="say more; twice: every statement")
-    made.add_argument("-q", "--quiet", action="store_true", help="nothing to stderr")
+    made.add_argument("-q", "--quiet", action="store_true", help=quiet)
     made.add_argument("-s", "--stop", action="store_true", help="stop the running process gracefully (SIGINT)")
     made.add_argument("-k", "--kill", action="store_true", help="stop the running process at once (SIGTERM)")
     made.add_argument("-r", "--reload", action="store_true", help="let the running process re-read its file (SIGHUP)")

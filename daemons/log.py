@@ -8,7 +8,7 @@ import sys
 import syslog
 import time
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import Protocol, TextIO, runtime_checkable
 
 NOISE = 5
 """Below DEBUG: every statement of the ticker."""
@@ -21,6 +21,8 @@ _LEVELS = {
     logging.DEBUG: "DEBUG",
     NOISE: "NOISE",
 }
+
+_VERBOSITY = {-1: logging.WARNING, 0: logging.INFO, 1: logging.DEBUG, 2: NOISE}
 
 _PRIORITIES = {
     logging.CRITICAL: syslog.LOG_CRIT,
@@ -53,6 +55,19 @@ class LogSettings(Protocol):
     def syslog_facility(self) -> str: ...
 
 
+@runtime_checkable
+class RotatedLog(Protocol):
+    """Settings of a log that is renamed to FILE.1 when it is full, FILE.1 to FILE.2, and so on."""
+
+    @property
+    def log_size(self) -> int:
+        """Bytes after which it is full; 0: never."""
+
+    @property
+    def log_count(self) -> int:
+        """How many renamed ones are kept."""
+
+
 class LineFormatter(logging.Formatter):
     """`YYYY-MM-DD HH:MM:SS.mmm TZ [pid] LEVEL message`, further lines begin with a tab. Source: spec/ticker.md 7."""
 
@@ -77,6 +92,10 @@ class LogFile(logging.Handler):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
+        self.most_bytes = 0
+        """When a file is as long as this, it is renamed; 0: never."""
+        self.kept = 0
+        """How many renamed files are kept."""
         self.lost = 0
         self._descriptor = -1
         self._unfinished = False
@@ -121,6 +140,21 @@ class LogFile(logging.Handler):
         else:
             self._unfinished = False
             self.lost = 0
+            if self.most_bytes and self.kept and os.fstat(self._descriptor).st_size >= self.most_bytes:
+                self._rotate()
+
+    def _rotate(self) -> None:
+        """Rename the full file and those before it; where that cannot be, the file goes on growing."""
+        names = [self.path, *(self.path.with_name(f"{self.path.name}.{n}") for n in range(1, self.kept + 1))]
+        try:
+            for older, newer in reversed(list(zip(names[1:], names[:-1], strict=True))):
+                if newer.exists():
+                    newer.replace(older)
+            self.reopen()
+        except OSError as error:
+            self.most_bytes = 0
+            if sys.stderr is not None:
+                sys.stderr.write(f"skyconsole: the log {self.path} cannot be renamed: {error.strerror}\n")
 
     def close(self) -> None:
         if self._descriptor >= 0:
@@ -162,7 +196,7 @@ class DaemonLog:
     def __init__(self, name: str, *, verbose: int, quiet: bool) -> None:
         self.logger = logging.getLogger(name)
         self.logger.propagate = False
-        self.logger.setLevel([logging.INFO, logging.DEBUG, NOISE][min(verbose, 2)])
+        self.logger.setLevel(_VERBOSITY[max(-1, min(verbose, 2))])
         self._quiet = quiet
         self._file: LogFile | None = None
         self._system: SystemLog | None = None
@@ -181,6 +215,8 @@ class DaemonLog:
             self._add(self._file)
         else:
             self._file.reopen(settings.logfile)
+        if self._file is not None and isinstance(settings, RotatedLog):
+            self._file.most_bytes, self._file.kept = settings.log_size, settings.log_count
         self._remove(self._system)
         self._system = None
         if settings.syslog:

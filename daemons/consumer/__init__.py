@@ -35,7 +35,7 @@ STATUS_DOWN = 2
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = parser("consumer", "Runs a consumer of a PgQ queue.")
+    made = parser("consumer", "Runs a consumer of a PgQ queue.", quiet="log warnings and errors only")
     made.add_argument("--register", action="store_true", help="subscribe to the queue, then end")
     made.add_argument("--unregister", action="store_true", help="give up the subscription, then end")
     made.add_argument("--rewind", action="store_true", help="move the queue's position to the target's, then end")
@@ -90,6 +90,9 @@ def _do(made: argparse.ArgumentParser, switches: argparse.Namespace) -> int:
         return check(_read_aloud(read))
     if command:
         return _command(command, _read_aloud(read))
+    if switches.quiet:
+        # To the original's scripts it is a level of the log, which -v raises again.
+        switches.quiet, switches.verbose = False, switches.verbose or -1
     return run(Daemon("consumer", partial(_load_whole, read), ConsumerService, partial(_socket, path)), switches)
 
 

@@ -79,6 +79,7 @@ class ConsumerConfig:
     syslog_ident: str = "skyconsole"
     syslog_facility: str = "daemon"
     status_socket: Path | None = None
+    metrics_file: Path | None = None
     unhealthy_after: float = 300.0
 
 
@@ -213,6 +214,7 @@ def _made(
         syslog_ident=value["syslog_ident"] or job_name,
         syslog_facility=value["syslog_facility"],
         status_socket=value["status_socket"],
+        metrics_file=value["metrics_file"],
         unhealthy_after=value["unhealthy_after"],
     )
 

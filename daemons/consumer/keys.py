@@ -255,6 +255,7 @@ _PROCESS = (
     _key("syslog_ident", text, "", "Name in syslog; left out: job_name.", ours=True),
     _key("syslog_facility", text, "daemon", "auth, authpriv, daemon, user, local0 ... local7.", ours=True),
     _key("status_socket", file_name, None, "Socket for --status; left out: PIDFILE.sock.", ours=True),
+    _key("metrics_file", file_name, None, "Prometheus text file, for node_exporter's textfile collector.", ours=True),
     _key("unhealthy_after", seconds, 300.0, "Failing for so long makes --status exit 1.", ours=True),
 )
 

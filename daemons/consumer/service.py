@@ -12,6 +12,8 @@ from ...engine.clock import Clock, SystemClock
 from ...engine.errors import UsageError
 from ...engine.queue.consumer import Consumer
 from ...engine.queue.steps import BatchStatistics, Step
+from ..ticker.metrics import write as write_metrics
+from . import metrics
 from .config import ConsumerConfig
 from .loading import make_consumer
 from .trouble import Trouble, TroubleFilter, follow_other_logs
@@ -42,23 +44,50 @@ class ConsumerService:
         self._consumer: Consumer | None = None
         self._is_changed = False
         self._is_finishing = False
+        self._metrics_failed = False
         self._trouble = Trouble(config.quiet, self._clock)
         self._since = self._clock.now()
         self.progress = Progress()
 
     async def run(self, stop: asyncio.Event, ready: Callable[[], None]) -> None:
         """Consume until `stop` is set, or until the consumer ends by itself. Raises SkyError."""
-        with TroubleFilter(logger, self._trouble), follow_other_logs(logger):
-            ready()
-            while True:
-                self._is_changed = False
-                self._consumer = make_consumer(self._config, observer=self, report=self.report)
-                if self._is_finishing:
-                    return
-                await self._consumer.run_async(stop)
-                if stop.is_set() or self._is_finishing or not self._is_changed:
-                    return
-                logger.info("going on with the new configuration")
+        metrics_file = asyncio.create_task(self._write_metrics())
+        try:
+            with TroubleFilter(logger, self._trouble), follow_other_logs(logger):
+                await self._consume(stop, ready)
+        finally:
+            metrics_file.cancel()
+            self._write_metrics_now()
+
+    async def _consume(self, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+        """Consumer after consumer, each with the settings of its time."""
+        ready()
+        while True:
+            self._is_changed = False
+            self._consumer = make_consumer(self._config, observer=self, report=self.report)
+            if self._is_finishing:
+                return
+            await self._consumer.run_async(stop)
+            if stop.is_set() or self._is_finishing or not self._is_changed:
+                return
+            logger.info("going on with the new configuration")
+
+    async def _write_metrics(self) -> None:
+        while True:
+            self._write_metrics_now()
+            await asyncio.sleep(metrics.PERIOD)
+
+    def _write_metrics_now(self) -> None:
+        if (path := self._config.metrics_file) is None:
+            return
+        try:
+            write_metrics(path, metrics.render(self.status()))
+        except OSError as error:
+            if not self._metrics_failed:
+                logger.error("the metrics file %s cannot be written: %s", path, error.strerror)
+            self._metrics_failed = True
+        else:
+            self._metrics_failed = False
 
     def finish(self) -> None:
         """End after the batch in work."""

@@ -37,6 +37,7 @@ from .retry import reason_of
 from .steps import BatchStatistics, Observer, Report, Step
 from .stopping import Stop, StopNow
 from .ticks import tick_channel
+from .urlencoding import EncodingError
 from .work import BatchLostError, Capabilities, NotRegisteredError, PlainWork
 
 _SQL = queries("queue/consumer.sql")
@@ -94,7 +95,8 @@ class Life:
     def _is_fatal(self, error: Exception) -> bool:
         if isinstance(error, NotRegisteredError):
             return not self._worked
-        return isinstance(error, SkyError) and not isinstance(error, UnreachableError)
+        # An event that cannot be read is a failing handler's affair.
+        return isinstance(error, SkyError) and not isinstance(error, UnreachableError | EncodingError)
 
     def _recover(self, error: Exception) -> Program[None]:
         lost = isinstance(error, UnreachableError)

@@ -408,7 +408,10 @@ def test_without_waiting_it_ends_when_there_is_no_work(shop: Shop) -> None:
     shop.put("b")
     told = shop.call(shop.ini("consumer_class = shop:Keeper\nloop_delay = -1"))
     assert (told.returncode, shop.kept()) == (0, ["a"]), told
-    told = shop.call(shop.ini("consumer_class = shop:Keeper"), "--set", "loop_delay=0", "-q")
+    metrics = shop.folder / "m.prom"
+    ini = shop.ini(f"consumer_class = shop:Keeper\nmetrics_file = {metrics}")
+    told = shop.call(ini, "--set", "loop_delay=0", "-q")
+    assert re.search(r'^skyconsole_consumer_events_total{queue="\[/q\] Ünï",consumer=.* 1$', metrics.read_text(), re.M)
     assert (told.returncode, shop.kept(), told.stderr) == (0, ["a", "b"], ""), told
     shop.put("bad")
     told = shop.call(shop.ini("consumer_class = shop:Keeper\nloop_delay = 0"))
@@ -511,6 +514,20 @@ def test_a_statement_is_run_for_each_row(shop: Shop, section: str) -> None:
     _soon(lambda: not local or tracking.read_text().strip() == "4", "the position")
     process.send(signal.SIGINT)
     assert process.wait() == 0
+
+
+def test_a_row_that_cannot_be_read_repeats_its_batch_or_is_set_aside(shop: Shop) -> None:
+    ini = _copying(shop, "simple_consumer3")
+    process = shop.start(ini)
+    shop.put("id=1&name=%f5&note", "id=2&name=b&note", kind="I:id", extra1="public.source")
+    _soon(lambda: process.said().count("are no text in utf-8 (at character 10)") >= 2, "it is told, twice")
+    assert "at event 1, type I:id" in process.said()
+    assert shop.value("select count(*) from target") == 0
+    ini.write_text(ini.read_text() + "on_error = dead_letter\n")
+    process.send(signal.SIGHUP)
+    _soon(lambda: shop.value("select count(*) from target") == 1, "the other one")
+    _soon(lambda: shop.value("select dl_reason from pgq.dead_letter"), "the first is set aside")
+    assert str(shop.value("select dl_reason from pgq.dead_letter")).startswith("EncodingError: The bytes are no text")
 
 
 def test_a_table_filter_and_a_lost_target_of_a_simple_consumer(shop: Shop) -> None:

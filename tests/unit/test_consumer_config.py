@@ -10,10 +10,12 @@ import pytest
 from skyconsole.daemons.consumer.config import ConsumerConfig, SqlRetry, load
 from skyconsole.daemons.consumer.keys import KEYS, SECTIONS, Kind
 from skyconsole.daemons.consumer.loading import make_consumer
+from skyconsole.daemons.consumer.metrics import render
 from skyconsole.daemons.consumer.samples import sample_ini
 from skyconsole.daemons.consumer.service import ConsumerService
 from skyconsole.daemons.consumer.trouble import Trouble
 from skyconsole.daemons.ini import ConfigError
+from skyconsole.daemons.log import DaemonLog
 from skyconsole.engine.errors import UsageError
 from skyconsole.engine.queue.steps import BatchStatistics, Step
 
@@ -338,3 +340,24 @@ def test_the_status_follows_the_batches(write: Any) -> None:
     assert (status["batches"], status["events"], status["retries"], status["state"]) == (1, 10, 2, "idle")
     assert status["last_batch"] == {"count": 10, "duration": 0.5, "idle": 1.0, "retry-events": 2}
     assert service.summary() == "idle, 1 batches, 10 events"
+    text = render({**status, "consumer_name": 'a"b\\\n'})
+    labels = 'queue="orders",consumer="a\\"b\\\\\\n",subconsumer="",job="job"'
+    assert f"skyconsole_consumer_events_total{{{labels}}} 10\n" in text
+    assert text.count("# TYPE ") == 7
+
+
+def test_a_full_log_is_renamed_and_so_many_are_kept(write: Any, tmp_path: Path) -> None:
+    config = loaded(write(f"[consumer]\n{MAILER}logfile = {tmp_path / 'job.log'}\nlog_size = 1K\nlog_count = 2\n"))
+    log = DaemonLog("skyconsole.test_rotation", verbose=-1, quiet=True)
+    log.configure(config)
+    for number in range(50):
+        log.logger.info("unsaid")
+        log.logger.warning("line %d %s", number, "x" * 100)
+    log.close()
+    files = [tmp_path / name for name in ("job.log.2", "job.log.1", "job.log")]
+    said = "".join(file.read_text() for file in files)
+    assert sorted(tmp_path.glob("job.log*")) == sorted(files)
+    assert all(1024 <= file.stat().st_size < 1300 for file in files[:2])
+    numbers = [int(line.split()[6]) for line in said.splitlines()]
+    assert numbers == list(range(50 - len(numbers), 50))
+    assert len(numbers) > 12
