@@ -14,6 +14,7 @@ from typing import Any, Protocol, assert_never
 import psycopg
 
 from ..engine.postgres.connect import Backoff, connect
+from ..engine.postgres.modules import install
 from ..engine.postgres.sql import queries
 from ..engine.queue import api
 from ..engine.queue.model import BatchLimits, Event
@@ -31,6 +32,7 @@ class Temper(Enum):
     CATCHING_UP = "works a backlog off, `pace` seconds a batch"
     STUCK = "waits for a lock in an open batch"
     DEAD = "registered, and never seen again"
+    GIVING_UP = "hands every 15th event back, and gives it up after the second try"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Consumer:
     name: str
     temper: Temper = Temper.FAST
     pace: float = 0.0
+    members: tuple[Consumer, ...] = ()
+    """Workers that share its batches; then it reads nothing itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class Queue:
     rotation_period: float = 2 * HOUR
     switched: float = 0.0
     """Seconds since its tables were last switched."""
+    table: str = ""
+    """A table whose changes triggers write into it: `customers` or `payments`."""
 
 
 SHOP = (
@@ -100,7 +106,14 @@ SHOP = (
         consumers=(Consumer("bi_loader", Temper.CATCHING_UP, pace=0.4),),
     ),
     Queue("legacy_sync", rate=0, past=3.2 * HOUR, paused=True, consumers=(Consumer("mainframe"),)),
-    Queue("webhooks[dlq]", rate=1, consumers=(Consumer("notify", Temper.RETRYING),)),
+    Queue("webhooks[dlq]", rate=3, consumers=(Consumer("notify", Temper.GIVING_UP),)),
+    Queue(
+        "thumbnails",
+        rate=10,
+        consumers=(Consumer("resizer", members=(Consumer("w1"), Consumer("w2"), Consumer("w3", Temper.STUCK))),),
+    ),
+    Queue("customers", rate=0, table="customers", consumers=(Consumer("crm_sync"),)),
+    Queue("payments", rate=0, table="payments", consumers=(Consumer("bookkeeping"),)),
     Queue('Ünï "q" [/x] 🐘', rate=1, consumers=(Consumer("träger.süß"),)),
     Queue("unread", rate=2),
 )
@@ -121,10 +134,16 @@ async def prepare(dsn: str, queues: tuple[Queue, ...]) -> None:
     """Create the queues with their consumers and their past. Runs as the superuser of the sample's own server."""
     conn = await connect(dsn, application_name="skyconsole-demo")
     async with conn:
+        await install(conn, "pgq_coop")
         await conn.execute(_sql("schema"))
         await conn.execute(_sql("invoices"))
         for queue in queues:
             await _prepare_queue(conn, queue)
+            if queue.table:
+                await conn.execute(_sql(f"{queue.table}_table"))
+                await conn.execute(_sql(f"{queue.table}_trigger"))
+            for consumer in queue.consumers:
+                await _prepare_consumer(conn, queue, consumer)
 
 
 async def _prepare_queue(conn: Connection, queue: Queue) -> None:
@@ -132,7 +151,7 @@ async def _prepare_queue(conn: Connection, queue: Queue) -> None:
     name = {"queue": queue.name}
     async with conn.transaction():
         await conn.execute(_sql("tick_at_every_call"), name)
-    late = {Temper.STUCK, Temper.DEAD, Temper.CATCHING_UP, Temper.BATCHY}
+    late = {Temper.STUCK, Temper.DEAD, Temper.CATCHING_UP, Temper.BATCHY, Temper.GIVING_UP}
     for consumer in queue.consumers:
         if consumer.temper in late:
             await api.register_consumer(conn, queue.name, consumer.name)
@@ -162,18 +181,40 @@ async def _prepare_queue(conn: Connection, queue: Queue) -> None:
                 )
 
 
+async def _prepare_consumer(conn: Connection, queue: Queue, consumer: Consumer) -> None:
+    """The members of a group, and the letters of one who gives up."""
+    name = {"queue": queue.name, "consumer": consumer.name}
+    for member in consumer.members:
+        await conn.execute(_sql("register_member"), {**name, "member": member.name})
+    if consumer.temper is Temper.GIVING_UP:
+        batch = await api.next_batch(conn, queue.name, consumer.name)
+        if batch is not None:
+            await conn.execute(_sql("give_some_up"), {"batch": batch.batch_id})
+            await api.finish_batch(conn, batch.batch_id)
+        await conn.execute(_sql("remind_tomorrow"), {"queue": queue.name})
+
+
 async def run(dsn: str, queues: tuple[Queue, ...], seed: int) -> None:
     """Produce and consume until cancelled."""
     async with asyncio.TaskGroup() as group:
+        if any(_is_stuck(consumer) for queue in queues for consumer in queue.consumers):
+            group.create_task(_keep(dsn, "migration", _LockHolder()))
         for queue in queues:
             rng = random.Random(f"{seed} {queue.name}")
             if queue.rate:
                 group.create_task(_keep(dsn, f"producer {queue.name}", _Producer(queue, rng)))
+            if queue.table:
+                group.create_task(_keep(dsn, f"writer of {queue.table}", _Writer(queue.table, rng)))
             for consumer in queue.consumers:
-                if consumer.temper is Temper.STUCK:
-                    group.create_task(_keep(dsn, "migration", _LockHolder()))
-                if consumer.temper is not Temper.DEAD:
+                for member in consumer.members:
+                    name = f"{consumer.name}.{member.name}"
+                    group.create_task(_keep(dsn, name, _Member(queue, member, consumer.name)))
+                if consumer.temper is not Temper.DEAD and not consumer.members:
                     group.create_task(_keep(dsn, consumer.name, _Worker(queue, consumer)))
+
+
+def _is_stuck(consumer: Consumer) -> bool:
+    return consumer.temper is Temper.STUCK or any(_is_stuck(member) for member in consumer.members)
 
 
 class _Work(Protocol):
@@ -210,6 +251,20 @@ class _Producer:
                     await api.insert_event(conn, self.queue.name, self.rng.choice(kinds), json.dumps(data))
 
 
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Writes into a table whose changes are captured."""
+
+    table: str
+    rng: random.Random
+
+    async def work(self, conn: Connection) -> None:
+        while True:
+            await asyncio.sleep(self.rng.expovariate(1.5))
+            number = {"id": self.rng.randrange(1, 500), "amount": round(self.rng.uniform(1, 500), 2)}
+            await conn.execute(_sql(f"{self.table}_write"), number)
+
+
 class _LockHolder:
     """A migration that somebody began and left open."""
 
@@ -228,15 +283,23 @@ class _Worker:
         limits = BatchLimits()
         if self.consumer.temper is Temper.BATCHY:
             limits = BatchLimits(min_interval=timedelta(seconds=self.consumer.pace))
-        queue_id = await api.queue_id(conn, self.queue.name)
-        await conn.execute(f"listen pgq_tick_{queue_id}")
+        await self._listen(conn)
         while True:
             batch = await api.next_batch(conn, self.queue.name, self.consumer.name, limits)
             if batch is None:
-                async for _ in conn.notifies(timeout=5, stop_after=1):
-                    pass
+                await self._rest(conn)
                 continue
             await self._handle(conn, batch.batch_id, await api.batch_events(conn, batch.batch_id))
+            await api.finish_batch(conn, batch.batch_id)
+
+    async def _listen(self, conn: Connection) -> None:
+        queue_id = await api.queue_id(conn, self.queue.name)
+        await conn.execute(f"listen pgq_tick_{queue_id}")
+
+    async def _rest(self, conn: Connection) -> None:
+        """Until the next tick."""
+        async for _ in conn.notifies(timeout=5, stop_after=1):
+            pass
 
     async def _handle(self, conn: Connection, batch_id: int, events: list[Event]) -> None:
         match self.consumer.temper:
@@ -248,8 +311,31 @@ class _Worker:
                 for event in events:
                     if event.ev_id % 20 == 0 and not event.ev_retry:
                         await api.event_retry(conn, batch_id, event.ev_id, 30)
+            case Temper.GIVING_UP:
+                for event in events:
+                    if event.ev_id % 15 == 0 and (event.ev_retry or 0) < 2:
+                        await api.event_retry(conn, batch_id, event.ev_id, 10)
+                    elif event.ev_id % 15 == 0:
+                        await conn.execute(_sql("give_up"), {"batch": batch_id, "event": event.ev_id})
             case Temper.FAST | Temper.BATCHY | Temper.DEAD:
                 pass
             case _ as never:
                 assert_never(never)
-        await api.finish_batch(conn, batch_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Member(_Worker):
+    """A worker that shares the batches of a group."""
+
+    main: str
+
+    async def work(self, conn: Connection) -> None:
+        await self._listen(conn)
+        name = {"queue": self.queue.name, "consumer": self.main, "member": self.consumer.name}
+        while True:
+            row = await (await conn.execute(_sql("next_of_member"), name)).fetchone()
+            if row is None or row[0] is None:
+                await self._rest(conn)
+                continue
+            await self._handle(conn, row[0], await api.batch_events(conn, row[0]))
+            await conn.execute(_sql("finish_of_member"), {**name, "batch": row[0]})

@@ -61,3 +61,68 @@ alter table demo.invoices add column if not exists note text;
 update demo.invoices
    set paid = true
  where id = 1;
+
+-- name: register_member
+select pgq_coop.register_subconsumer(%(queue)s, %(consumer)s, %(member)s);
+
+-- name: next_of_member
+select pgq_coop.next_batch(%(queue)s, %(consumer)s, %(member)s);
+
+-- name: finish_of_member
+select pgq_coop.finish_batch_of(%(queue)s, %(consumer)s, %(member)s, %(batch)s);
+
+-- name: give_some_up
+-- Three events of the past that nobody could deliver, each for another reason.
+select pgq.event_dead(%(batch)s, e.ev_id, (array[
+           'HTTPStatusError: 410 Gone for https://hooks.example.org/orders',
+           'KeyError: ''total''',
+           'JSONDecodeError: Expecting value: line 1 column 1 (char 0)'])[e.number])
+  from (select b.ev_id, pg_catalog.row_number() over (order by b.ev_id) as number
+          from pgq.get_batch_events(%(batch)s) b) e
+ where e.number <= 3;
+
+-- name: give_up
+select pgq.event_dead(%(batch)s, %(event)s, 'HTTPStatusError: 503 Service Unavailable, for the third time');
+
+-- name: remind_tomorrow
+select pgq.insert_event_at(%(queue)s, pg_catalog.now() + interval '1 day', 'reminder', '{"to": "ada@example.org"}');
+
+-- name: customers_table
+create table if not exists demo.customers (
+    id      bigint primary key,
+    name    text not null,
+    balance numeric(12, 2),
+    changed timestamptz not null default pg_catalog.now()
+);
+
+-- name: customers_trigger
+create or replace trigger to_crm
+    after insert or update or delete on demo.customers
+    for each row execute function pgq.logutriga('customers', 'backup');
+
+-- name: customers_write
+insert into demo.customers (id, name, balance)
+values (%(id)s, 'customer ' || %(id)s::text || ' & sons', %(amount)s)
+    on conflict (id) do update set balance = excluded.balance, changed = pg_catalog.now();
+
+-- name: payments_table
+create table if not exists demo.payments (
+    id      bigint generated always as identity primary key,
+    payer   bigint not null,
+    amount  numeric(12, 2) not null,
+    details jsonb
+);
+
+-- name: payments_trigger
+do $$
+begin
+    create trigger to_books
+        after insert on demo.payments
+        for each row execute function pgq.jsontriga('payments');
+    perform pgq.compile_capture('demo.payments', 'to_books');
+end;
+$$;
+
+-- name: payments_write
+insert into demo.payments (payer, amount, details)
+values (%(id)s, %(amount)s, pg_catalog.jsonb_build_object('method', 'card', 'attempt', %(id)s::int8 %% 3));
