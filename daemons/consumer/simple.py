@@ -14,7 +14,7 @@ from ...engine.postgres.connect import connect
 from ...engine.queue.consumer import Consumer
 from ...engine.queue.encodings import db_urldecode, python_codec
 from ...engine.queue.event import Event
-from ...engine.queue.events import Events
+from ...engine.queue.events import AsyncEvents
 from ...engine.queue.local import LocalConsumer
 from ...engine.queue.model import Batch
 from ...engine.queue.steps import Observer, Report
@@ -123,7 +123,7 @@ class SimpleConsumer(Consumer):
         finally:
             await self._target.close()
 
-    async def process_batch(self, db: psycopg.AsyncConnection[Any], batch: Batch, events: Events) -> None:
+    async def process_batch(self, db: psycopg.AsyncConnection[Any], batch: Batch, events: AsyncEvents) -> None:
         """Run the statement for each event of the batch."""
         self._codec = python_codec(db.info.parameter_status("server_encoding") or "UTF8")
         self._tick_id = batch.tick_id
