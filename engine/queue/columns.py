@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from .consumer import Consumer
 from .event import BatchTags, UnknownColumnError, read_time
-from .events import AsyncEvents, Events, SyncEvents
+from .events import AsyncEvents, SyncEvents
 from .model import Batch
 from .requests import Rows
 
@@ -71,7 +71,7 @@ class ColumnConsumer(Consumer):
         """Work on some events of a batch."""
         raise NotImplementedError
 
-    def process_batch(self, db: Any, batch: Batch, events: Events) -> Any:
+    def process_batch(self, db: Any, batch: Batch, events: Any) -> Any:
         """Call process_columns for each piece of the batch."""
         if isinstance(events, SyncEvents):
             return self._hand_over(db, batch, events)

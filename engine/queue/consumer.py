@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 from ..errors import UsageError
 from ..postgres.connect import resolve_dsn
 from .event import Event
-from .events import Events
 from .life import Life
 from .model import Batch
 from .requests import Place
@@ -48,8 +47,8 @@ class Consumer:
         """Work on one event. Write this, or process_batch."""
         raise NotImplementedError
 
-    def process_batch(self, db: Any, batch: Batch, events: Events) -> Any:
-        """Work on one batch; this one calls process_event for each event."""
+    def process_batch(self, db: Any, batch: Batch, events: Any) -> Any:
+        """Work on one batch; this one calls process_event for each. `events` is a SyncEvents or an AsyncEvents."""
         return events.hand_to(partial(self.process_event, db), (db,))
 
     def register(self) -> bool:

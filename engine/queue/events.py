@@ -130,6 +130,3 @@ class AsyncEvents(_Events):
                 await handler(event)
         except Exception as error:
             feed.failed(event, error, databases)
-
-
-Events = SyncEvents | AsyncEvents

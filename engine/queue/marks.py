@@ -14,7 +14,7 @@ from ..postgres.sql import queries
 from .event import BatchTags
 from .fetch import Source, event_sql
 from .model import Batch
-from .position import LostPositionError, Mark, is_next
+from .position import LostPositionError, Mark, is_next, remade
 from .requests import Begin, Commit, Place, Program, Rollback, rows, value
 from .retry import Dead, Retry
 from .settings import ConsumerSettings
@@ -104,6 +104,9 @@ class MarkedWork(PlainWork):
         stored = yield from self.stored()
         if stored.tick_id is None:
             return "No tick found on dst side: nothing was moved."
+        found = yield from self.looked_up(stored.tick_id)
+        if not stored.is_same(found):
+            raise remade(found, stored, _WHERE, _REMEDY)
         yield from self.reposition(stored.tick_id)
         return f"The queue's position is tick {stored.tick_id} now."
 
@@ -119,36 +122,46 @@ class MarkedWork(PlainWork):
             )
         if stored.tick_id is None:
             return "The target has no position stored: there is nothing to bring in step."
-        found = yield from self.looked_up(stored.tick_id)
-        if found.digest is not None and stored.is_same(found):
-            if position[0] == stored.tick_id:
-                return f"Queue and target agree on tick {stored.tick_id}: nothing was changed."
-            yield from self.reposition(stored.tick_id)
-            return f"The queue's position is tick {stored.tick_id} now, where the target is; it was {position[0]}."
-        return (yield from self._restart(stored.tick_id, position[0]))
+        shared = yield from self._shared()
+        if shared == stored.tick_id == position[0]:
+            return f"Queue and target agree on tick {shared}: nothing was changed."
+        if shared is None:
+            return (yield from self._restart(stored, position[0]))
+        if shared != stored.tick_id:
+            yield from self.store((yield from self.looked_up(shared)))
+        yield from self.reposition(shared)
+        was = f"the queue was at {position[0]}, the target at {stored.tick_id}"
+        return f"Queue and target go on from tick {shared}, the last one they share; {was}."
 
-    def _restart(self, lost: int, queue_tick: int) -> Program[str]:
-        """Go on from the queue's last tick before the one that is lost."""
-        if queue_tick > lost:
+    def _shared(self) -> Program[int | None]:
+        """The newest tick that looks to the queue as it did when the target applied it."""
+        if not self._keeps_digests:
+            return None
+        applied = yield from rows(Place.REMOTE, _REMOTE["get_tick_digests"], self._name, "")
+        arguments = ([tick for tick, _ in applied], [digest for _, digest in applied], self.settings.queue_name)
+        found: int | None = yield from value(Place.QUEUE, _REMOTE["last_shared_tick"], *arguments)
+        return found
+
+    def _restart(self, stored: Mark, queue_tick: int) -> Program[str]:
+        """Without a tick that both are known to share: the queue's position counts, if the target is not behind it."""
+        assert stored.tick_id is not None
+        found = yield from self.looked_up(stored.tick_id)
+        exists = found.digest is not None and stored.is_same(found)
+        if exists and stored.tick_id <= queue_tick:
+            # Nothing is known of what it looked like, and the original would do the same.
+            yield from self.reposition(stored.tick_id)
+            return f"The queue's position is tick {stored.tick_id} now, where the target is; it was {queue_tick}."
+        if stored.tick_id <= queue_tick:
             raise LostPositionError(
-                f"The queue is at tick {queue_tick} and has tick {lost}, where the target is, no longer: "
-                "the events between them are lost to the target.",
+                f"The queue is at tick {queue_tick} and has tick {stored.tick_id}, where the target is, no longer: "
+                "the events between them may be lost to the target.",
                 "Bring the target's data in step by other means, then call reset(), or run with --reset.",
             )
-        begin: int | None = queue_tick
-        if queue_tick == lost:
-            begin = yield from value(Place.QUEUE, _CONSUMER["tick_before"], self.settings.queue_name, lost)
-        if begin is None:
-            raise LostPositionError(
-                f"Tick {lost} was made again, and the queue has none before it to begin from.",
-                "Bring the target's data in step by other means, then call reset(), or run with --reset.",
-            )
-        mark = yield from self.looked_up(begin)
-        yield from self.store(mark)
-        yield from self.reposition(begin)
+        yield from self.store((yield from self.looked_up(queue_tick)))
+        yield from self.reposition(queue_tick)
         return (
-            f"Tick {lost} of the target is not the queue's any more: both go on from tick {begin}. "
-            f"Events after it that the target has already applied come a second time."
+            f"The target's tick {stored.tick_id} is not known to be the queue's: both go on from tick {queue_tick}. "
+            "Events after it that the target has already applied come a second time."
         )
 
 

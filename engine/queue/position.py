@@ -42,12 +42,17 @@ def is_next(batch: Batch, stored: Mark, begin: Mark, end: Mark, where: str, reme
         if stored.tick_id != tick.tick_id:
             continue
         if not stored.is_same(tick):
-            raise TickRemadeError(
-                f"Tick {tick.tick_id} was made again: the queue's is {tick.digest}, but {where} has applied "
-                f"{stored.digest} under this id. The queue's database has lost its last moments.",
-                remedy,
-            )
+            raise remade(tick, stored, where, remedy)
         return tick is begin
     raise LostPositionError(
         f"Lost position: batch {batch.prev_tick_id}..{batch.tick_id}, {where} has {stored.tick_id}.", remedy
+    )
+
+
+def remade(queue: Mark, stored: Mark, where: str, remedy: str) -> TickRemadeError:
+    """The error of a tick that the queue has now, and that looked otherwise when the consumer's side applied it."""
+    return TickRemadeError(
+        f"Tick {queue.tick_id} was made again: the queue's is {queue.digest}, but {where} has applied "
+        f"{stored.digest} under this id. The queue's database has lost its last moments.",
+        remedy,
     )

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 from ..postgres.connect import resolve_dsn
 from .consumer import Consumer
 from .event import Event
-from .events import Events
 from .marks import MarkedWork, RemoteWork, SerialWork
 from .model import Batch
 from .requests import Place
@@ -45,8 +44,8 @@ class RemoteConsumer(Consumer):
         """Work on one event. Write this, or process_remote_batch."""
         raise NotImplementedError
 
-    def process_remote_batch(self, db: Any, batch: Batch, events: Events, dst: Any) -> Any:
-        """Work on one batch; this one calls process_remote_event for each event."""
+    def process_remote_batch(self, db: Any, batch: Batch, events: Any, dst: Any) -> Any:
+        """Work on one batch; this one calls process_remote_event for each. `events` as in Consumer.process_batch."""
         return events.hand_to(partial(_turned, self.process_remote_event, db, dst), (db, dst))
 
     def reset(self) -> str:

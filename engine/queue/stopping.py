@@ -37,7 +37,8 @@ class Stop:
             return
         self.seconds, self._deadline = seconds, deadline
         self.requested = True
-        self._writer.send(b"!")
+        if self._writer.fileno() >= 0:
+            self._writer.send(b"!")
         if self.on_request is not None:
             self.on_request()
 
