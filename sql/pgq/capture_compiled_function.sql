@@ -29,7 +29,7 @@ begin
         raise exception 'a compiled capture trigger on table % was given other arguments', i_table::regclass
             using errcode = '55000', hint = 'Drop the trigger and make one that executes pgq.' || i_kind || '.';
     end if;
-    e := pgq.capture_expressions(i_kind, i_table, i_operation, i_args, i_before, i_new, i_old);
+    e := pgq.capture_expressions(i_kind, i_table, i_operation, i_args, i_before, i_new, i_old, pgq.capture_zone());
     return 'select ' || coalesce(e.checked, 'null::text') || ', ' || e.types[1] || ', ' || e.data || ', '
         || array_to_string(e.types[2:], ', ');
 end;
@@ -90,7 +90,13 @@ comment on function pgq.capture_is_paired(text, text[]) is
 
 
 -- The rows of one statement as fields of events, in the order in which they were changed.
-create or replace function pgq.capture_arm_query(i_kind text, i_table oid, i_operation text, i_args text[])
+create or replace function pgq.capture_arm_query(
+    i_kind text,
+    i_table oid,
+    i_operation text,
+    i_args text[],
+    i_zone text
+)
 returns text
 language plpgsql
 stable
@@ -99,7 +105,7 @@ as $$
 declare
     paired constant boolean := i_operation = 'UPDATE' and pgq.capture_is_paired(i_kind, i_args);
     e constant record :=
-        pgq.capture_expressions(i_kind, i_table, i_operation, i_args, false, 'pgq_new', 'pgq_old');
+        pgq.capture_expressions(i_kind, i_table, i_operation, i_args, false, 'pgq_new', 'pgq_old', i_zone);
     source constant text := pgq.capture_arm_source(i_table, i_operation, paired);
     condition text;
     fields text;
@@ -114,7 +120,7 @@ begin
 end;
 $$;
 
-comment on function pgq.capture_arm_query(text, oid, text, text[]) is
+comment on function pgq.capture_arm_query(text, oid, text, text[], text) is
     'Query for the events of one statement';
 
 
@@ -193,13 +199,12 @@ begin
         '    field3 text;\n'
         '    field4 text;\n'
         '    field5 text;\n'
-        '    table_number integer;\n'
         'begin\n'
-        '    if pg_catalog.current_setting(''session_replication_role'') operator(pg_catalog.=) ''local'' then\n'
-        '        %s\n'
-        '    end if;\n'
         '    if %s\n'
         '    then\n'
+        '        if pg_catalog.current_setting(''session_replication_role'') operator(pg_catalog.=) ''local'' then\n'
+        '            %s\n'
+        '        end if;\n'
         '        execute pgq.capture_query(%L, tg_relid, tg_op, tg_argv[0:], %L) using new, old\n'
         '        into verdict, field1, data, field2, field3, field4, field5;\n'
         '        if verdict operator(pg_catalog.=) ''key'' then\n'
@@ -211,8 +216,8 @@ begin
         '        end if;\n'
         '        %s\n'
         '    end if;\n',
-        proceed,
         pgq.capture_stale_condition(i_trigger.tgrelid, i_function, i_fingerprint),
+        proceed,
         i_kind,
         before,
         case when (pgq.capture_arguments(args)).skip then 'return null;' else proceed end

@@ -248,8 +248,9 @@ comment on function pgq.capture_fingerprint(oid, text) is
     'Digest of what the generated capture function of a table was made from';
 
 
--- Whether the code generated with this fingerprint still fits the table. Called with constants only, so that it is
--- evaluated when the plan is made; the OIDs of i_relations make the plan depend on them.
+-- Whether the code generated with this fingerprint fits the table, and the session is one to be captured. Called with
+-- constants only, so that it is evaluated when the plan is made; the OIDs of i_relations make the plan depend on them,
+-- and a change of session_replication_role throws all plans away.
 -- In the higher isolation levels the catalog is seen as it was when the transaction began while the table is as it is
 -- now; where the two differ the events would be wrong, and the error is the one that says: try again.
 create or replace function pgq.capture_is_current(i_function text, i_fingerprint text, i_relations oid[])
@@ -263,6 +264,9 @@ declare
     columns_seen text;
     columns_now text;
 begin
+    if current_setting('session_replication_role') = 'local' then
+        return false;
+    end if;
     if pgq.capture_fingerprint(i_relations[1], i_function) is distinct from i_fingerprint then
         return false;
     end if;

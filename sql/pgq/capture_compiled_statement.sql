@@ -76,7 +76,7 @@ begin
     from unnest(args) with ordinality a (argument, nr)
     into arguments;
     if has_update and not pgq.capture_is_paired(kind, args) then
-        key_changes := (pgq.capture_statement(kind, i_trigger.tgrelid, 'UPDATE', args, false, 'new', 'old')).checked;
+        key_changes := pgq.capture_key_changes(i_trigger.tgrelid, args, 'new', 'old');
     end if;
 
     perform pgq.capture_replace_trigger(i_trigger, format(
@@ -85,7 +85,7 @@ begin
         case when has_update then 'UPDATE' else operations[1] end,
         i_trigger.tgrelid::regclass,
         case when has_update or operations[1] = 'INSERT' then 'new table as pgq_new' else 'old table as pgq_old' end,
-        coalesce('(' || key_changes || ') is not null', 'false'),
+        coalesce(key_changes, 'false'),
         i_function,
         arguments
     ));
@@ -207,7 +207,7 @@ begin
             using errcode = '55000', hint = 'Call pgq.compile_capture or pgq.maint_refresh_captures.';
     end if;
     return format('select pg_catalog.count(pgq.insert_event(%L, s.f1, s.f2, s.f3, s.f4, s.f5, s.f6)) from (%s) s',
-        i_args[1], pgq.capture_arm_query(i_kind, i_table, i_operation, i_args));
+        i_args[1], pgq.capture_arm_query(i_kind, i_table, i_operation, i_args, pgq.capture_zone()));
 end;
 $$;
 
@@ -239,12 +239,13 @@ begin
         E'declare\n'
         '    stale_query text;\n'
         '    table_number integer;\n'
+        '    own_zone boolean := %s;\n'
         'begin\n'
-        '    if pg_catalog.current_setting(''session_replication_role'') operator(pg_catalog.=) ''local'' then\n'
-        '        return null;\n'
-        '    end if;\n'
         '    if %s\n'
         '    then\n'
+        '        if pg_catalog.current_setting(''session_replication_role'') operator(pg_catalog.=) ''local'' then\n'
+        '            return null;\n'
+        '        end if;\n'
         '        stale_query := pgq.capture_stale_query(%L, tg_relid, %L, %L, tg_op, tg_level, tg_argv[0:]);\n'
         '        if stale_query is not null then\n'
         '            execute stale_query;\n'
@@ -255,12 +256,13 @@ begin
         '        perform pgq.capture_key_changed();\n'
         '    end if;\n'
         '    table_number := pgq.capture_queue_%s(%L, %L, %L);\n',
+        pgq.capture_zone(),
         pgq.capture_stale_condition(i_trigger.tgrelid, i_function, i_fingerprint),
         i_kind, i_function, pgq.capture_keys(i_trigger.tgrelid),
         i_queue.queue_id, i_queue.queue_name, i_queue.queue_data_pfx, i_queue.queue_event_seq
     );
     for nr in 1 .. cardinality(operations) loop
-        source := pgq.capture_arm_query(i_kind, i_trigger.tgrelid, operations[nr], args);
+        source := pgq.capture_arm_query(i_kind, i_trigger.tgrelid, operations[nr], args, 'own_zone');
         body := body || format(E'    %s tg_op operator(pg_catalog.=) %L then\n',
             case when nr = 1 then 'if' else 'elsif' end, operations[nr]);
         for table_number in 0 .. i_queue.queue_ntables - 1 loop

@@ -7,8 +7,9 @@
 
 
 -- SQL for a url-encoded row with one test and a few replacements for all columns together, where the values hold nothing
--- else to encode than blanks, colons and plus signs. A session's own time zone may have any abbreviation.
-create or replace function pgq.capture_row_at_once(i_table oid, i_args text[], i_record text)
+-- else to encode than blanks, colons and plus signs. A session's own time zone may have any abbreviation: i_zone is SQL
+-- for whether it could be one of these.
+create or replace function pgq.capture_row_at_once(i_table oid, i_args text[], i_record text, i_zone text)
 returns text
 language plpgsql
 stable
@@ -31,7 +32,11 @@ begin
         order by column_number
     loop
         name := pgq.url_encode(c.column_name);
-        value := pgq.capture_text(c.column_type, i_record || '.' || quote_ident(c.column_name));
+        value := i_record || '.' || quote_ident(c.column_name);
+        -- A text is its own text form.
+        if c.column_type not in ('text'::regtype, 'varchar'::regtype) then
+            value := pgq.capture_text(c.column_type, value);
+        end if;
         if strpos(name, '+') > 0 then
             return null;
         end if;
@@ -58,7 +63,7 @@ begin
             ' or ',
             case when tested = '{}' and not has_zone then 'false' end,
             case when has_zone then
-                'pg_catalog.strpos(pg_catalog.current_setting(''TimeZone''), ''<'') operator(pg_catalog.>) 0'
+                i_zone
             end,
             case when tested <> '{}' then
                 case when cardinality(tested) = 1 then tested[1] else pgq.capture_concat(tested) end
@@ -71,8 +76,22 @@ begin
 end;
 $$;
 
-comment on function pgq.capture_row_at_once(oid, text[], text) is
+comment on function pgq.capture_row_at_once(oid, text[], text, text) is
     'SQL for a url-encoded row, encoded at once where it can be';
+
+
+-- SQL for whether the session's time zone is one whose abbreviation may hold anything.
+create or replace function pgq.capture_zone()
+returns text
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+    select 'pg_catalog.strpos(pg_catalog.current_setting(''TimeZone''), ''<'') operator(pg_catalog.>) 0'
+$$;
+
+comment on function pgq.capture_zone() is
+    'SQL that tells of time zones with abbreviations of their own';
 
 
 -- The expressions of one operation's event, with the faster form of a row where there is one. data raises where sqltriga
@@ -85,6 +104,7 @@ create or replace function pgq.capture_expressions(
     i_before boolean,
     i_new text,
     i_old text,
+    i_zone text,
     out checked text,
     out types text[],
     out data text
@@ -102,14 +122,14 @@ begin
     types := array[s.ev_type, s.ev_extra1, s.ev_extra2, s.ev_extra3, s.ev_extra4];
     data := s.ev_data;
     if i_kind = 'logutriga' and s.ev_data = pgq.capture_row(i_kind, i_table, i_args, this) then
-        data := coalesce(pgq.capture_row_at_once(i_table, i_args, this), data);
+        data := coalesce(pgq.capture_row_at_once(i_table, i_args, this, i_zone), data);
     elsif s.needs_data then
         data := format('coalesce(%s, pgq.capture_null_key())', data);
     end if;
 end;
 $$;
 
-comment on function pgq.capture_expressions(text, oid, text, text[], boolean, text, text) is
+comment on function pgq.capture_expressions(text, oid, text, text[], boolean, text, text, text) is
     'SQL for the fields of an event in a compiled capture trigger';
 
 
@@ -139,6 +159,37 @@ comment on function pgq.capture_key_changed() is
     'Raises the error of an update that changes the key';
 
 
+-- SQL for whether an update changed the key, for AFTER triggers; as short as it can be, for it is read anew for each statement where it is the
+-- condition of a trigger.
+create or replace function pgq.capture_key_changes(i_table oid, i_args text[], i_new text, i_old text)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select string_agg(
+        case
+        when pgq.capture_differs(c.column_type, 'a', 'b') = 'coalesce(not (a operator(pg_catalog.=) b),'
+            ' pg_catalog.num_nulls(a, b) operator(pg_catalog.=) 1)'
+            and c.is_not_null
+        then format('not (%s.%I operator(pg_catalog.=) %s.%I)', i_old, c.column_name, i_new, c.column_name)
+        else pgq.capture_differs(c.column_type,
+            i_old || '.' || quote_ident(c.column_name), i_new || '.' || quote_ident(c.column_name))
+        end,
+        ' or ' order by c.column_number
+    )
+    from (
+        select k.*, a.attnotnull and pgq.capture_base_type(k.column_type) < 16384 as is_not_null
+        from pgq.capture_columns(i_table, i_args) k
+        join pg_attribute a on a.attrelid = i_table and a.attnum = k.column_number
+    ) c
+    where c.is_key
+$$;
+
+comment on function pgq.capture_key_changes(oid, text[], text, text) is
+    'SQL for whether an update changes the key';
+
+
 -- The part of a row function that makes the event of one operation.
 create or replace function pgq.capture_row_branch(
     i_kind text,
@@ -154,19 +205,25 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    e constant record := pgq.capture_expressions(i_kind, i_table, i_operation, i_args, i_before, 'new', 'old');
+    e constant record := pgq.capture_expressions(
+        i_kind, i_table, i_operation, i_args, i_before, 'new', 'old', pgq.capture_zone());
     fields text[] := '{}';
     body text := '';
     result constant text := pgq.capture_result(i_args, i_operation, i_before);
 begin
-    if e.checked is not null then
+    if i_operation = 'UPDATE' and e.checked is not null and not i_before and not pgq.capture_is_paired(i_kind, i_args)
+    then
+        body := format(E'    if %s then\n        perform pgq.capture_key_changed();\n    end if;\n',
+            pgq.capture_key_changes(i_table, i_args, 'new', 'old'));
+    elsif e.checked is not null then
         body := format(
             E'    verdict := %s;\n'
-            '    if verdict operator(pg_catalog.=) ''key'' then\n'
+            '    if verdict is null then\n'
+            '    elsif verdict operator(pg_catalog.=) ''key'' then\n'
             '        perform pgq.capture_key_changed();\n'
             '    elsif verdict operator(pg_catalog.=) ''null'' then\n'
             '        perform pgq.capture_null_key();\n'
-            '    elsif verdict operator(pg_catalog.=) ''none'' then\n'
+            '    else\n'
             '        return %s;\n'
             '    end if;\n',
             e.checked, result);
@@ -181,15 +238,13 @@ begin
             body := body || format(E'    field%s := %s;\n', nr, e.types[nr]);
         end if;
     end loop;
-    body := body || format(
-        E'    table_number := pgq.capture_queue_%s(%L, %L, %L);\n',
-        i_queue.queue_id, i_queue.queue_name, i_queue.queue_data_pfx, i_queue.queue_event_seq);
     for nr in 0 .. i_queue.queue_ntables - 1 loop
         body := body || format(
-            E'    %s table_number operator(pg_catalog.=) %s then\n'
+            E'    %s pgq.capture_queue_%s(%L, %L, %L) operator(pg_catalog.=) %s then\n'
             '        insert into %s (ev_id, ev_time, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3, ev_extra4)\n'
             '        values (pg_catalog.nextval(%L), pg_catalog.now(), %s, data, %s);\n',
-            case when nr = 0 then 'if' else 'elsif' end, nr,
+            case when nr = 0 then 'if' else 'elsif' end,
+            i_queue.queue_id, i_queue.queue_name, i_queue.queue_data_pfx, i_queue.queue_event_seq, nr,
             pgq.quote_fqname(i_queue.queue_data_pfx || '_' || nr),
             pgq.quote_fqname(i_queue.queue_event_seq),
             fields[1], array_to_string(fields[2:], ', '));
