@@ -38,6 +38,8 @@ class Progress:
 class ConsumerService:
     """Runs one consumer until it is told to stop, as the original's script loop does. Source: spec/scripts.md 1.4."""
 
+    sees_events = False
+
     def __init__(self, config: ConsumerConfig, clock: Clock | None = None) -> None:
         self._config = config
         self._clock = clock or SystemClock()

@@ -54,7 +54,8 @@ class Feed:
     @property
     def is_watched(self) -> bool:
         """Whether something is to be done between two events but looking whether to stop."""
-        return self._observer is not None or self.isolates or self._work.touch_interval is not None
+        sees_events = self._observer is not None and getattr(self._observer, "sees_events", True)
+        return sees_events or self.isolates or self._work.touch_interval is not None
 
     def open(self) -> None:
         """Begin to hand over. Raises RuntimeError for events in pieces that were handed over before."""
