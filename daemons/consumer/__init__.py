@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--reset", action="store_true", help="forget the target's position, then end")
     made.add_argument("--resync", action="store_true", help="bring queue and target in step, then end")
     made.add_argument("--check", action="store_true", help="look whether it could work: class, databases, queue")
-    made.add_argument("--section", metavar="NAME", help="which section of CONFIG, where there are several")
+    made.add_argument("--section", metavar="NAME", help="the section of CONFIG: any, for a class of yours")
     made.epilog = (
         "Exit codes: 0 done, 1 failed, 2 usage, 3 unreachable, or nothing to signal; "
         "--status: 0 healthy, 1 the consumer fails, 2 no process."

@@ -92,7 +92,8 @@ def load(
     """
     file = read_script_ini(path)
     name = _section_name(file, section)
-    kind = SECTIONS[name]
+    # A section of another name is that of a script of the user's own.
+    kind = SECTIONS.get(name, Kind.CLASS)
     chosen = section_of(file, name, overrides(settings, name))
     known = {key.name for key in KEYS[kind]}
     entries, warnings = _entries(chosen.inherited, known, chosen.named, strict=False)
@@ -108,8 +109,8 @@ def load(
 def _section_name(file: ScriptFile, wanted: str | None) -> str:
     found = [name for name in SECTIONS if name in file.sections]
     if wanted is not None:
-        if wanted not in SECTIONS or wanted not in file.sections:
-            raise ConfigError(f"{file.path}: there is no consumer's section [{wanted}].", _sections_hint())
+        if wanted not in file.sections:
+            raise ConfigError(f"{file.path}: there is no section [{wanted}].")
         return wanted
     if not found:
         others = ", ".join(f"[{name}]" for name in file.sections if name != DEFAULT_SECTION) or "no section"

@@ -145,6 +145,14 @@ def test_a_file_that_configures_no_consumer_is_refused(write: Any, text: str, sa
     assert str(path) in str(refused.value)
 
 
+def test_a_section_of_any_name_is_taken_when_it_is_asked_for(write: Any) -> None:
+    path = write(f"[consumer]\nx = 1\n[my mailer]\n{MAILER}")
+    config = loaded(path, "loop_delay=0", section="my mailer")
+    assert (config.kind, config.section, config.settings.loop_delay) == (Kind.CLASS, "my mailer", 0)
+    with pytest.raises(ConfigError, match=r"there is no section \[mine\]"):
+        loaded(path, section="mine")
+
+
 def test_a_password_is_never_in_a_complaint(write: Any) -> None:
     path = write("[consumer]\nsrc_db = host=a password=geheim oops\n")
     with pytest.raises(ConfigError) as refused:
