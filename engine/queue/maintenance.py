@@ -82,10 +82,13 @@ async def held_rotations(connection: AsyncConnection[TupleRow]) -> tuple[HeldRot
 
 
 async def retry_is_due(connection: AsyncConnection[TupleRow]) -> bool:
-    """Whether an event waits in the retry queue whose time has come; reads only. Raises psycopg.Error."""
+    """Whether a retried or delayed event waits whose time has come; reads only. Raises psycopg.Error."""
     cursor = await connection.execute(_SQL["retry_due"])
-    row = await cursor.fetchone()
-    return bool(row and row[0])
+    due, delays = await cursor.fetchone() or (False, False)
+    if not due and delays:
+        cursor = await connection.execute(_SQL["delay_due"])
+        (due,) = await cursor.fetchone() or (False,)
+    return bool(due)
 
 
 async def retry(connection: AsyncConnection[TupleRow]) -> int:

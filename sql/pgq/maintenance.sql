@@ -26,7 +26,10 @@ begin
         (10, 'pgq_node', 'local_state'),
         (11, 'londiste', 'seq_info'),
         (12, 'txid', 'epoch'),
-        (13, 'londiste', 'completed')
+        (13, 'londiste', 'completed'),
+        (14, 'pgq', 'delayed_event'),
+        (15, 'pgq', 'event_key'),
+        (16, 'pgq', 'dead_letter')
     ) as t (nr, schema_name, table_name)
     where exists (
         select 1
@@ -72,6 +75,12 @@ begin
     limit 1;
     if found or has_step1 then
         func_name := 'pgq.maint_rotate_tables_step2';
+        func_arg := null;
+        return next;
+    end if;
+
+    if pgq.event_keys_are_due() then
+        func_name := 'pgq.maint_purge_event_keys';
         func_arg := null;
         return next;
     end if;

@@ -1,6 +1,88 @@
 -- Inserting events (spec/pgq.md 4.2).
 
 
+-- Counts further events of this transaction in a queue and refuses those beyond the limit. The count begins anew when the
+-- queue's current table changes. It lives in a transaction-local setting TXID:TABLE:COUNT, named by the queue's id: queue
+-- names may hold what setting names may not.
+create or replace function pgq.count_in_transaction(
+    i_queue_name text,
+    i_queue_id integer,
+    i_table integer,
+    i_limit bigint,
+    i_events bigint
+)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    counter constant text := 'pgq.events_in_tx_' || i_queue_id;
+    scope constant text := txid_current() || ':' || i_table || ':';
+    counted constant text := current_setting(counter, true);
+    events bigint := i_events;
+begin
+    if starts_with(counted, scope) then
+        events := events + split_part(counted, ':', 3)::bigint;
+    end if;
+    perform set_config(counter, scope || events, true);
+    if events > i_limit then
+        raise exception 'Queue ''%'' allows max % events from one TX', i_queue_name, i_limit using errcode = 'XX000';
+    end if;
+end;
+$$;
+
+comment on function pgq.count_in_transaction(text, integer, integer, bigint, bigint) is
+    'Counts events of the present transaction in a queue and refuses too many';
+
+
+-- Whether so many events may be inserted into a queue now, with the messages of insert_event if not; tells where they go.
+create or replace function pgq.admit_events(
+    i_queue_name text,
+    i_events bigint,
+    out queue_id integer,
+    out event_table text,
+    out event_seq text
+)
+returns record
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    q record;
+begin
+    if i_queue_name is null then
+        raise exception 'Queue name must not be NULL' using errcode = 'XX000';
+    end if;
+
+    -- As in insert_event: the transaction has its id before it reads which table is current.
+    perform txid_current();
+
+    select r.queue_id, r.queue_cur_table, r.queue_data_pfx, r.queue_event_seq, r.queue_disable_insert,
+        r.queue_per_tx_limit
+    from pgq.queue r
+    where r.queue_name = i_queue_name
+    into q;
+    if not found then
+        raise exception 'No such queue' using errcode = 'XX000';
+    end if;
+    if q.queue_disable_insert and current_setting('session_replication_role') <> 'replica' then
+        raise exception 'Insert into queue disallowed' using errcode = 'XX000';
+    end if;
+    if q.queue_per_tx_limit >= 0 and i_events > 0 then
+        perform pgq.count_in_transaction(
+            i_queue_name, q.queue_id, q.queue_cur_table, q.queue_per_tx_limit, i_events);
+    end if;
+
+    queue_id := q.queue_id;
+    event_table := q.queue_data_pfx || '_' || q.queue_cur_table;
+    event_seq := q.queue_event_seq;
+end;
+$$;
+
+comment on function pgq.admit_events(text, bigint) is
+    'Checks that events may be inserted into a queue; tells its current table and sequence';
+
+
 -- Inserts one event by dynamic SQL, whatever the queue's row says; every field but the queue's name may be NULL.
 -- Returns the event's id. The id from the sequence is taken even if one is given, so that the ticker notices the event.
 -- insert_event and insert_event_raw (insert_tree.sql) come here with what they have no static SQL for, and with all that
@@ -26,10 +108,6 @@ as $$
 declare
     q record;
     event_id bigint;
-    counter_name text;
-    counter_scope text;
-    counter_value text;
-    events_in_tx bigint := 1;
 begin
     if queue_name is null then
         raise exception 'Queue name must not be NULL' using errcode = 'XX000';
@@ -60,18 +138,7 @@ begin
     event_id := coalesce(ev_id, q.next_event_id);
 
     if q.queue_per_tx_limit >= 0 then
-        -- The counter lives in a transaction-local setting TXID:TABLE:COUNT; queue names may hold what setting names may not.
-        counter_name := 'pgq.events_in_tx_' || q.queue_id;
-        counter_scope := pg_catalog.txid_current() || ':' || q.queue_cur_table || ':';
-        counter_value := pg_catalog.current_setting(counter_name, true);
-        if pg_catalog.starts_with(counter_value, counter_scope) then
-            events_in_tx := pg_catalog.split_part(counter_value, ':', 3)::bigint + 1;
-        end if;
-        perform pg_catalog.set_config(counter_name, counter_scope || events_in_tx, true);
-        if events_in_tx > q.queue_per_tx_limit then
-            raise exception 'Queue ''%'' allows max % events from one TX', queue_name, q.queue_per_tx_limit
-                using errcode = 'XX000';
-        end if;
+        perform pgq.count_in_transaction(queue_name, q.queue_id, q.queue_cur_table, q.queue_per_tx_limit, 1);
     end if;
 
     execute 'insert into ' || pgq.quote_fqname(q.queue_data_pfx || '_' || q.queue_cur_table)

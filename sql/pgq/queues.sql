@@ -111,6 +111,10 @@ begin
     execute 'drop sequence ' || pgq.quote_fqname(q.queue_tick_seq);
     execute 'drop sequence ' || pgq.quote_fqname(q.queue_event_seq);
 
+    -- Delayed events, dead letters and options go with the queue's row. The keys only now: who was inserting has ended.
+    delete from pgq.event_key
+    where ek_queue = q.queue_id;
+
     delete from pgq.queue
     where queue_id = q.queue_id;
     return 1;
@@ -136,7 +140,8 @@ comment on function pgq.drop_queue(text) is
     'Drops a queue that has no consumers; returns 1';
 
 
--- Sets one of six parameters, named without the prefix queue_, from its text form; returns 1.
+-- Sets a parameter, named without the prefix queue_, from its text form; returns 1. There are six, and key_period, which
+-- is kept elsewhere: the columns of pgq.queue are those that clients know.
 create or replace function pgq.set_queue_config(x_queue_name text, x_param_name text, x_param_value text)
 returns integer
 language plpgsql
@@ -153,6 +158,16 @@ begin
     where q.queue_name = x_queue_name;
     if not found then
         raise exception 'No such event queue';
+    end if;
+
+    if x_param_name = 'key_period' then
+        insert into pgq.queue_option (queue_id, key_period)
+        select q.queue_id, x_param_value::interval
+        from pgq.queue q
+        where q.queue_name = x_queue_name
+        on conflict (queue_id) do update
+        set key_period = excluded.key_period;
+        return 1;
     end if;
 
     if x_param_name not in (

@@ -149,7 +149,8 @@ comment on function pgq.event_retry_raw(text, text, timestamptz, bigint, timesta
     'Puts an event into a consumer''s retry queue directly; returns its id';
 
 
--- Moves up to ten due events back into their queues, for their owners only; returns how many. Call again until it is 0.
+-- Moves up to ten due events back into their queues, for their owners only, and delayed events that are due into theirs;
+-- returns how many. Call again until it is 0.
 create or replace function pgq.maint_retry_events()
 returns integer
 language plpgsql
@@ -178,9 +179,9 @@ begin
             and ev_id = e.ev_id;
         res := res + 1;
     end loop;
-    return res;
+    return res + pgq.move_delayed_events();
 end;
 $$;
 
 comment on function pgq.maint_retry_events() is
-    'Moves up to ten due retry events back into their queues; returns how many';
+    'Moves due retry events back into their queues and delayed ones into theirs; returns how many';

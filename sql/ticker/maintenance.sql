@@ -15,10 +15,23 @@ vacuum {table}
 vacuum (analyze) {table}
 
 -- name: retry_due
+-- And whether there are delayed events beside: the original has none.
+select
+    exists (
+        select
+        from pgq.retry_queue as r
+        where r.ev_retry_after <= pg_catalog.now()
+    ) as due,
+    pg_catalog.to_regclass('pgq.delayed_event') is not null as delays
+
+-- name: delay_due
+-- Those of a disabled queue stay where they are.
 select exists (
     select
-    from pgq.retry_queue as r
-    where r.ev_retry_after <= pg_catalog.now()
+    from pgq.delayed_event as d
+    inner join pgq.queue as q on q.queue_id = d.de_queue
+    where d.de_at <= pg_catalog.now()
+        and not q.queue_disable_insert
 )
 
 -- name: retry
