@@ -197,6 +197,18 @@ class SerialWork(MarkedWork):
 class RemoteWork(MarkedWork):
     """Batches are marked, and where the target can keep digests their ticks as well."""
 
+    def stored(self) -> Program[Mark]:
+        """The tick that the target has applied last; unknown without digests, and when an older client came after us.
+
+        Such a client marks its batches, but leaves our mark of the tick as it is.
+        """
+        if not self._keeps_digests:
+            return Mark(None)
+        ours = yield from value(Place.REMOTE, _REMOTE["get_last_tick"], self._name, _label("batch"))
+        if ours is not None and not (yield from value(Place.REMOTE, _REMOTE["is_batch_done"], self._name, "", ours)):
+            return Mark(None)
+        return (yield from super().stored())
+
     def reset(self) -> Program[str]:
         """Take the queue's position for the target's."""
         yield from self.prepare()
@@ -210,7 +222,7 @@ class RemoteWork(MarkedWork):
 
     def admit(self, batch: Batch, tags: BatchTags) -> Program[bool]:
         yield from self.begin_apart(batch)
-        stored = (yield from self.stored()) if self._keeps_digests else Mark(None)
+        stored = yield from self.stored()
         admitted = yield from self.is_next(batch, stored)
         if stored.tick_id is None:
             admitted = not (yield from value(Place.REMOTE, _REMOTE["is_batch_done"], self._name, "", batch.batch_id))
@@ -227,6 +239,7 @@ class RemoteWork(MarkedWork):
         yield from value(Place.REMOTE, _REMOTE["set_batch_done"], self._name, "", batch.batch_id)
         if self._keeps_digests:
             yield from self.store(self._end)
+            yield from value(Place.REMOTE, _REMOTE["set_last_tick"], self._name, _label("batch"), batch.batch_id)
         yield from self.commit_apart(batch)
         return True
 
@@ -249,5 +262,5 @@ class RemoteWork(MarkedWork):
 
 
 def _label(kind: str) -> str:
-    """The member, which does not exist, under whose name tagged events are marked."""
+    """The member, which does not exist, under whose name we mark what the original does not."""
     return f"\x1fskyconsole {kind}"
