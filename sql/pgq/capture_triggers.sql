@@ -3,9 +3,10 @@
 
 
 -- What is remembered: a row for a trigger's work on one operation. Unlogged, because it can always be made again, and
--- without a unique key, so that nobody waits for another's transaction: the same may be remembered twice.
+-- without a key but its number, so that nobody waits for another's transaction: the same may be remembered twice.
+-- plan_heads and what follows it are for rows made from texts (capture_plain).
 create unlogged table if not exists pgq.capture_plan (
-    plan_id bigint generated always as identity,
+    plan_id bigint generated always as identity primary key,
     plan_table oid not null,
     plan_name text not null,
     plan_kind text not null,
@@ -19,7 +20,17 @@ create unlogged table if not exists pgq.capture_plan (
     plan_needs_data boolean not null,
     plan_skip boolean not null,
     plan_queries text[],
-    plan_unknown_magic text
+    plan_unknown_magic text,
+    plan_type text,
+    plan_heads text[],
+    plan_forms text[],
+    plan_key_names text[],
+    plan_key_places integer[],
+    plan_names text[],
+    plan_exact boolean[],
+    plan_prefix text,
+    plan_needs_iso boolean,
+    plan_backup boolean
 );
 
 create index if not exists capture_plan_table_idx on pgq.capture_plan (plan_table);
@@ -48,6 +59,7 @@ as $$
 declare
     args record;
     work record;
+    plain record;
     refusal text;
     plan pgq.capture_plan;
 begin
@@ -101,6 +113,21 @@ begin
     plan.plan_needs_data := work.needs_data;
     plan.plan_queries := work.queries;
     plan.plan_unknown_magic := work.unknown_magic;
+
+    plain := pgq.capture_plain(i_kind, i_table, i_operation, i_args, i_moment = 'BEFORE');
+    if plain.heads is not null then
+        execute 'select ' || work.ev_type
+        into plan.plan_type;
+        plan.plan_heads := plain.heads;
+        plan.plan_forms := plain.forms;
+        plan.plan_key_names := plain.keys;
+        plan.plan_key_places := plain.key_places;
+        plan.plan_names := plain.names;
+        plan.plan_exact := plain.exact;
+        plan.plan_prefix := plain.prefix;
+        plan.plan_needs_iso := plain.needs_iso;
+        plan.plan_backup := plain.backup;
+    end if;
     return plan;
 end;
 $$;
@@ -203,21 +230,115 @@ comment on function pgq.capture_find(text, oid, text, text, text, text, text[]) 
     'What a capture trigger has to do for one operation';
 
 
--- The three triggers differ in nothing but their names. Stable, so that the user's expressions do not see the row that
--- was just written; what they call is volatile.
+-- The same by its number, if it is what the caller means.
+create or replace function pgq.capture_recall(
+    i_id bigint,
+    i_kind text,
+    i_table oid,
+    i_name text,
+    i_operation text,
+    i_moment text,
+    i_args text[]
+)
+returns pgq.capture_plan
+language plpgsql
+as $$
+declare
+    plan pgq.capture_plan;
+begin
+    select p.*
+    from pgq.capture_plan p
+    where p.plan_id operator(pg_catalog.=) i_id
+        and p.plan_table operator(pg_catalog.=) i_table
+        and p.plan_operation operator(pg_catalog.=) i_operation
+        and p.plan_kind operator(pg_catalog.=) i_kind
+        and p.plan_name operator(pg_catalog.=) i_name
+        and p.plan_moment operator(pg_catalog.=) i_moment
+        and p.plan_args operator(pg_catalog.=) i_args
+    into plan;
+    return plan;
+end;
+$$;
+
+comment on function pgq.capture_recall(bigint, text, oid, text, text, text, text[]) is
+    'What a capture trigger has to do for one operation, by its number';
+
+
+-- How often this transaction has changed the catalog of columns and indexes: it grows with each change of a table that
+-- matters here. NULL if the server does not count.
+create or replace function pgq.capture_changes()
+returns text
+language sql
+stable
+as $$
+    select case when pg_catalog.current_setting('track_counts') operator(pg_catalog.=) 'on' then
+        pg_catalog.concat(
+            pg_catalog.pg_stat_get_xact_tuples_inserted(1249), ' ', pg_catalog.pg_stat_get_xact_tuples_updated(1249), ' ',
+            pg_catalog.pg_stat_get_xact_tuples_deleted(1249), ' ', pg_catalog.pg_stat_get_xact_tuples_inserted(2610), ' ',
+            pg_catalog.pg_stat_get_xact_tuples_updated(2610), ' ', pg_catalog.pg_stat_get_xact_tuples_deleted(2610), ':')
+        end
+$$;
+
+comment on function pgq.capture_changes() is
+    'How often this transaction has changed the catalog of columns and indexes';
+
+
+-- The three triggers differ in nothing but their names and the way a row is made from texts. Stable, so that the user's
+-- expressions do not see the row that was just written; what they call is volatile.
+--
+-- The catalog is compared with what is remembered once in a transaction and again after this transaction has changed a
+-- table: no other one can as long as this one has written to it. What it was found to be is kept as a number in a setting
+-- that ends with the transaction, or with the savepoint that the lock on the table ends with.
 do $make$
 declare
-    kind text;
+    work record;
 begin
-    foreach kind in array array['logutriga', 'sqltriga', 'jsontriga'] loop
-        execute pg_catalog.replace($template$
+    for work in
+        select *
+        from (
+            values
+            ('logutriga', $row$ev_data := pgq.capture_url_row(plan.plan_heads, case when after is null then before else after end);
+            if plan.plan_backup then
+                ev_extra2 := pgq.capture_url_row(plan.plan_heads, before);
+            end if;$row$),
+            ('jsontriga', $row$ev_data := pgq.capture_json_row(plan.plan_heads, plan.plan_forms, case when after is null then before else after end);
+            if plan.plan_backup then
+                ev_extra2 := pgq.capture_json_row(plan.plan_heads, plan.plan_forms, before);
+            end if;$row$),
+            ('sqltriga', $row$if before is null then
+                ev_data := pg_catalog.concat(plan.plan_prefix, pgq.capture_sql_row(plan.plan_heads, after));
+            else
+                ev_data := pgq.capture_sql_condition(plan.plan_key_names, before);
+                if after is not null then
+                    changes := pgq.capture_sql_changes(plan.plan_names, plan.plan_exact, after, before);
+                    is_plain := changes is not null;
+                    if changes operator(pg_catalog.=) '' then
+                        changes := pg_catalog.concat(plan.plan_key_names[plan.plan_key_places[1]],
+                            pg_catalog.quote_literal(before[plan.plan_key_places[1]]));
+                    end if;
+                    ev_data := pg_catalog.textcat(pg_catalog.textcat(changes, ' where '), ev_data);
+                end if;
+            end if;$row$)
+        ) w (kind, row_from_texts)
+    loop
+        execute pg_catalog.replace(pg_catalog.replace($template$
 create or replace function pgq.KIND()
 returns trigger
 language plpgsql
 stable
 as $$
 declare
+    table_name text;
+    setting text;
+    changed text;
+    known text;
     plan pgq.capture_plan;
+    is_new boolean := false;
+    is_plain boolean;
+    place integer;
+    before text[];
+    after text[];
+    changes text;
     checked text;
     ev_type text;
     ev_data text;
@@ -226,7 +347,6 @@ declare
     ev_extra3 text;
     ev_extra4 text;
     fields text[];
-    is_new boolean;
     event_id bigint;
 begin
     if pg_catalog.current_setting('session_replication_role') operator(pg_catalog.=) 'local' then
@@ -236,20 +356,57 @@ begin
         return new;
     end if;
 
-    plan := pgq.capture_find('KIND', tg_relid, pg_catalog.concat(tg_table_schema, '.', tg_table_name),
-        tg_op, tg_when, tg_level, tg_argv);
-    is_new := plan.plan_id is null;
-    if is_new then
-        perform pgq.capture_verify(tg_relid, tg_op, tg_level, tg_argv, new, old);
-        plan := pgq.capture_make('KIND', tg_relid, tg_op, tg_when, tg_level, tg_argv);
+    table_name := pg_catalog.concat(tg_table_schema, '.', tg_table_name);
+    setting := pg_catalog.concat('pgq.capture_KIND_', tg_relid, '_', tg_op);
+    changed := pgq.capture_changes();
+    known := pg_catalog.current_setting(setting, true);
+    if pg_catalog.starts_with(known, changed) then
+        plan := pgq.capture_recall(pg_catalog.substr(known, pg_catalog.length(changed) operator(pg_catalog.+) 1)::bigint,
+            'KIND', tg_relid, table_name, tg_op, tg_when, tg_argv);
     end if;
-    execute plan.plan_statement
-    using new, old
-    into checked, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3, ev_extra4;
+    if plan.plan_id is null then
+        plan := pgq.capture_find('KIND', tg_relid, table_name, tg_op, tg_when, tg_level, tg_argv);
+        if plan.plan_id is null then
+            is_new := true;
+            perform pgq.capture_verify(tg_relid, tg_op, tg_level, tg_argv, new, old);
+            plan := pgq.capture_make('KIND', tg_relid, tg_op, tg_when, tg_level, tg_argv);
+        elsif changed is not null then
+            known := pg_catalog.set_config(setting, pg_catalog.concat(changed, plan.plan_id), true);
+        end if;
+    end if;
+
+    is_plain := plan.plan_heads is not null
+        and (not plan.plan_needs_iso
+            or pg_catalog.starts_with(pg_catalog.current_setting('DateStyle'), 'ISO'));
+    if is_plain then
+        if tg_op operator(pg_catalog.<>) 'INSERT' then
+            before := pgq.capture_values(old::pg_catalog.text, pg_catalog.cardinality(plan.plan_heads));
+        end if;
+        if tg_op operator(pg_catalog.<>) 'DELETE' then
+            after := pgq.capture_values(new::pg_catalog.text, pg_catalog.cardinality(plan.plan_heads));
+        end if;
+        if tg_op operator(pg_catalog.=) 'UPDATE' then
+            -- Whether different texts are different keys is left to the values.
+            foreach place in array plan.plan_key_places loop
+                is_plain := is_plain and coalesce(before[place] operator(pg_catalog.=) after[place],
+                    pg_catalog.num_nulls(before[place], after[place]) operator(pg_catalog.=) 2);
+            end loop;
+        end if;
+        if is_plain then
+            ev_type := plan.plan_type;
+            ev_extra1 := table_name;
+            ROW_FROM_TEXTS
+        end if;
+    end if;
+    if not is_plain then
+        execute plan.plan_statement
+        using new, old
+        into checked, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3, ev_extra4;
+    end if;
 
     if checked operator(pg_catalog.=) 'key' then
         raise exception 'primary key update not allowed' using errcode = 'XX000';
-    elsif checked operator(pg_catalog.=) 'null' or (plan.plan_needs_data and ev_data is null) and checked is null then
+    elsif checked operator(pg_catalog.=) 'null' or (plan.plan_needs_data and ev_data is null and checked is null) then
         raise exception 'logtriga: Unexpected NULL key value' using errcode = 'XX000';
     elsif checked is null then
         if plan.plan_unknown_magic is not null then
@@ -281,7 +438,7 @@ begin
     return new;
 end;
 $$
-$template$, 'KIND', kind);
+$template$, 'KIND', work.kind), 'ROW_FROM_TEXTS', work.row_from_texts);
     end loop;
 end;
 $make$;
