@@ -22,7 +22,7 @@ from skyconsole.engine.queue.encodings import (
     python_codec,
 )
 
-TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)))
+TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 NAMES = TEXTS.filter(bool)
 ROWS = st.dictionaries(NAMES, st.none() | TEXTS, max_size=8)
 
