@@ -64,6 +64,8 @@ class Action:
     """Why it cannot be done to this row now; empty when it can."""
     bulk: bool = False
     """It may be done to all marked rows at once."""
+    gather: Callable[[Sequence[Row]], Command] | None = None
+    """Makes one command of all marked rows, where the language has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,10 +234,6 @@ def _move_refused(row: Row, _: Context) -> str:
     return ""
 
 
-def _group_refused(row: Row, _: Context) -> str:
-    return "a subconsumer itself" if isinstance(row, ConsumerRow) and row.facts.subconsumer else ""
-
-
 ACTIONS: tuple[Action, ...] = (
     Action(
         "open", "Open", Subject.QUEUE, Risk.LOOK, "enter",
@@ -280,12 +278,12 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action(
         "members", "Cooperative members", Subject.CONSUMER, Risk.LOOK, "m",
-        "Who shares its batches: working, idle or stale.", opens="open_members", refuses=_group_refused,
+        "Who shares its batches: working, idle or stale.", opens="open_members",
     ),
     Action(
         "add-member", "Register a subconsumer", Subject.CONSUMER, Risk.REVERSIBLE, "N",
         "One more worker shares its batches: put its name into the prompt. Needs pgq_coop.",
-        opens="add_member", refuses=_group_refused,
+        opens="add_member",
     ),
     Action(
         "unregister", "Unregister", Subject.CONSUMER, Risk.COSTLY, "X",
@@ -300,11 +298,13 @@ ACTIONS: tuple[Action, ...] = (
         "replay", "Replay", Subject.LETTER, Risk.COSTLY, "P",
         "Its consumer gets the event again, by the retry queue; the letter is gone.",
         build=lambda row: ReplayDeadLetters((_letter(row),)), bulk=True,
+        gather=lambda rows: ReplayDeadLetters(tuple(map(_letter, rows))),
     ),
     Action(
         "purge", "Purge", Subject.LETTER, Risk.DESTROYS, "X",
         "Deletes the letter with the event in it; its number must be typed.",
         build=lambda row: PurgeDeadLetters((_letter(row),)), bulk=True,
+        gather=lambda rows: PurgeDeadLetters(tuple(map(_letter, rows))),
     ),
     Action(
         "open", "Open", Subject.CAPTURE, Risk.LOOK, "enter",
@@ -373,7 +373,10 @@ def commands_for(action: Action, row: Row, marked: Iterable[Row], context: Conte
     if action.build is None:
         return ()
     fitting = [one for one in marked if subject_of(one) is action.subject and not _reason(action, one, context)]
-    return tuple(action.build(one) for one in (fitting if action.bulk and fitting else [row]))
+    rows = fitting if action.bulk and fitting else [row]
+    if action.gather is not None and len(rows) > 1:
+        return (action.gather(rows),)
+    return tuple(action.build(one) for one in rows)
 
 
 def keys() -> dict[str, list[Action]]:

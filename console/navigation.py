@@ -109,8 +109,8 @@ class Navigator(CommandRunner):
 
     def action_open_members(self) -> None:
         row = self.action_row()
-        if isinstance(row, ConsumerRow):
-            self.push_screen(MembersScreen(self._source_of(row), row.facts.queue, row.facts.name))
+        if isinstance(row, ConsumerRow) and not isinstance(self.table_screen, MembersScreen):
+            self.push_screen(MembersScreen(self._source_of(row), row.facts.queue, row.facts.main or row.facts.name))
 
     def action_add_member(self) -> None:
         """The prompt with the statement that lets one more worker share the consumer's batches."""

@@ -107,6 +107,7 @@ class ListedScreen(TableScreen):
             self._rows = event.rows
         self._request = None
         self.rearrange()
+        self.table.forget_marks_but({row.key for row in self.selector()(self.console.world)})
 
     def arrived(self, world: World, request: Request | None, view: View | None) -> None:
         super().arrived(world, request, view)

@@ -87,7 +87,8 @@ class ConfirmDialog(Dialog[bool]):
         if self._ask is not Ask.TYPE:
             yield paragraph(Content.styled(undo, "$foreground-muted"), widget_id="confirm-question")
             return
-        asked = "how many are destroyed" if self._many else "the name" if self._names_it else "the word"
+        named = "the number" if self._is_number else "the name" if self._names_it else "the word"
+        asked = "how many are destroyed" if self._many else named
         question = Content.assemble((f"{undo} type {asked}: ", "$text-error"), (shown(self._phrase), "bold"))
         yield paragraph(question, widget_id="confirm-question")
         yield Input(id="confirm-phrase", compact=True, placeholder=shown(self._phrase))
@@ -114,6 +115,10 @@ class ConfirmDialog(Dialog[bool]):
     @property
     def _many(self) -> bool:
         return self._phrase.isdecimal() and len(self._submission.planned) > 1
+
+    @property
+    def _is_number(self) -> bool:
+        return self._phrase.isdecimal() and self._names_it
 
     @property
     def _names_it(self) -> bool:

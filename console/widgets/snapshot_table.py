@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -379,6 +379,11 @@ class SnapshotTable(ScrollView, can_focus=True):
 
     def action_mark_all(self) -> None:
         self._set_marks(self.marks | {row.key for row in self.rows})
+
+    def forget_marks_but(self, keys: Set[Hashable]) -> None:
+        """Keep the marks of these keys only: what the others stood on is gone."""
+        if self.marks - keys:
+            self._set_marks(self.marks & keys)
 
     def action_clear_marks(self) -> None:
         self._anchor = None

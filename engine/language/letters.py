@@ -92,6 +92,13 @@ def _letter_words(letters: tuple[int, ...]) -> str:
     return ", ".join(map(str, letters))
 
 
+def _letters_named(letters: tuple[int, ...]) -> str:
+    """`dead letter 17`, `3 dead letters: 17, 18, 21`."""
+    if len(letters) == 1:
+        return f"dead letter {letters[0]}"
+    return f"{len(letters)} dead letters: {listed(list(map(str, letters)))}"
+
+
 def _counted(queue: str | None, consumer: str | None, context: Context) -> int | None:
     """How many letters the picture knows of; None: it does not."""
     if context.picture is None:
@@ -137,7 +144,7 @@ class ReplayDeadLetters:
         sql = queries(_FILE)
         if self.letters:
             step = Step(sql["replay"], (list(self.letters),))
-            effect = (f"hands {plural(len(self.letters), 'event')} to the retry queue, due now",)
+            effect = (f"hands {_letters_named(self.letters)} to the retry queue, due now",)
             return Plan((step,), "REPLAY", guards=(_keeps_letters(), _all_there(self.letters)), effect=effect)
         queue = None if self.queue is EVERY else queue_or_default(_named(self.queue), context)
         number = _counted(queue, self.consumer, context)
@@ -173,7 +180,7 @@ class PurgeDeadLetters:
     @property
     def confirm_name(self) -> str:
         if self.letters:
-            return _letter_words(self.letters)
+            return str(self.letters[0] if len(self.letters) == 1 else len(self.letters))
         return self.queue if isinstance(self.queue, str) and self.queue else "*"
 
     def text(self) -> str:
@@ -186,7 +193,7 @@ class PurgeDeadLetters:
         sql = queries(_FILE)
         if self.letters:
             step = Step(sql["purge"], (list(self.letters),))
-            effect = (f"deletes {plural(len(self.letters), 'dead letter')} with the event in it",)
+            effect = (f"deletes {_letters_named(self.letters)} with what is in it",)
             return Plan((step,), "PURGE", guards=(_keeps_letters(), _all_there(self.letters)), effect=effect)
         queue = None if self.queue is EVERY else queue_or_default(_named(self.queue), context)
         number = _counted(queue, self.consumer, context)
