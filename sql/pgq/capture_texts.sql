@@ -192,8 +192,8 @@ comment on function pgq.capture_sql_condition(text[], text[]) is
 
 
 -- The SET list of an update with its changed columns, empty if there is none. i_names holds the quoted names and `=` at
--- the places of the columns that are not the key's. Two texts of one value are the same for the types in question; where i_exact is false
--- two values of different texts can be equal as well, and the answer is then NULL: only the values themselves tell.
+-- the places of the columns that are not the key's. The types in question write different values as different texts;
+-- where i_exact is false equal values can have different texts as well: the answer is NULL then, only the values tell.
 create or replace function pgq.capture_sql_changes(i_names text[], i_exact boolean[], i_new text[], i_old text[])
 returns text
 language plpgsql
@@ -225,9 +225,9 @@ comment on function pgq.capture_sql_changes(text[], boolean[], text[], text[]) i
     'The SET list of an update from texts';
 
 
--- What the functions above need for a table, kind of trigger and operation; heads is NULL if they do not do for it: with
--- expressions, magic columns, more than 64 columns, lists to ignore on updates, or types whose texts do not tell whether
--- two values differ. needs_iso: only under the DateStyle ISO, in which a text of a time says which time it is.
+-- What the functions above need for a table, kind of trigger and operation. heads is NULL if they do not do for it: with
+-- expressions, magic columns, more than 64 columns, a list to ignore on updates, or types whose texts do not tell
+-- whether two values differ. needs_iso: only under the DateStyle ISO, in which a text of a time says which time it is.
 create or replace function pgq.capture_plain(
     i_kind text,
     i_table oid,
