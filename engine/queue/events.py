@@ -43,11 +43,18 @@ class SyncEvents(_Events):
             feed.arrived(rows)
             if feed.stop.requested:
                 feed.stop.check()
+            if (touch := feed.touch()) is not None:
+                self._run(touch)
             yield rows
+            # A piece is not kept while the next one is read.
+            del rows
 
     def __iter__(self) -> Iterator[Event]:
         for rows in self.pieces():
-            yield from self._feed.events(rows)
+            events = self._feed.events(rows)
+            del rows
+            yield from events
+            del events
 
     def hand_to(self, handler: Callable[[Event], object], databases: Sequence[Any]) -> None:
         """Call the handler for each event; a failing one is isolated in `databases` where the settings say so."""
@@ -92,7 +99,11 @@ class AsyncEvents(_Events):
             feed.arrived(rows)
             if feed.stop.requested:
                 feed.stop.check()
+            if (touch := feed.touch()) is not None:
+                await self._run(touch)
             yield rows
+            # A piece is not kept while the next one is read.
+            del rows
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         async for rows in self.pieces():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -12,6 +13,12 @@ from .requests import Commit, Place, Program, Receive, Received, Rows, Send, val
 from .settings import ConsumerSettings
 
 _SQL = {name: sql.SQL(text) for name, text in queries("queue/consumer.sql").items()}
+
+HEAVY = 32_000_000
+"""Characters in one piece after which the connection is not kept: libpq never gives the room of a message back."""
+
+_SLOW = 0.005
+"""Seconds that reading a heavy piece takes at least; others are not worth counting."""
 
 AHEAD = (Place.AHEAD, Place.BEYOND)
 """Where reading ahead is done, batch by batch in turns."""
@@ -27,6 +34,8 @@ class Source:
     def __init__(self, place: Place, events: str, settings: ConsumerSettings) -> None:
         self.place = place
         self.exhausted = False
+        self.is_heavy = False
+        """A piece was so large that its connection should not be kept."""
         self._is_underway = False
         """A piece was sent for and is not received."""
         self._first: Received | None = None
@@ -66,7 +75,11 @@ class Source:
         elif self.place in AHEAD:
             yield Send(self.place, self._fetch)
             self._is_underway = True
-        return piece.rows()
+        began = time.perf_counter()
+        rows = piece.rows()
+        if time.perf_counter() - began > _SLOW and _weight(rows) > HEAVY:
+            self.is_heavy = True
+        return rows
 
     def close(self) -> Program[None]:
         """Read what is underway and no more. In the handler's transaction the cursor ends with that."""
@@ -81,6 +94,11 @@ class Source:
         self._is_underway = False
         piece: Received = yield Receive(self.place)
         return piece
+
+
+def _weight(rows: Rows) -> int:
+    """Characters of all texts."""
+    return sum(len(text) for row in rows for text in row if isinstance(text, str))
 
 
 @dataclass(frozen=True, slots=True)

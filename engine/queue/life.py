@@ -43,6 +43,9 @@ from .work import BatchLostError, Capabilities, NotRegisteredError, PlainWork
 _SQL = queries("queue/consumer.sql")
 _ALL = tuple(Place)
 
+_BREATH = 0.05
+"""Seconds between a lost batch and the next try."""
+
 logger = logging.getLogger("skyconsole.consumer")
 
 
@@ -72,6 +75,8 @@ class Life:
         self._is_behind = False
         """The batch before was there without waiting: more may be."""
         self._listening = False
+        self._is_bloated = False
+        """The connections hold much memory since the batch before."""
         self._worked = False
         """A pass went well since the start."""
         self._batch: Batch | None = None
@@ -123,6 +128,7 @@ class Life:
             except BatchLostError as lost:
                 logger.warning("%s", lost)
                 found = True
+                yield Wait(_BREATH)
             self._worked = True
             self._backoff.reset()
             self._is_behind = found
@@ -133,7 +139,9 @@ class Life:
                     self._observer.on_step(Step.IDLE, 0)
                 self._tell_idle()
                 yield Wait(settings.loop_delay, Place.QUEUE if self._listening else None)
-            if settings.connection_lifetime and time.monotonic() - born > settings.connection_lifetime:
+            aged = settings.connection_lifetime and time.monotonic() - born > settings.connection_lifetime
+            if aged or self._is_bloated:
+                self._is_bloated = False
                 yield from self._forget()
                 return False
         return True
@@ -248,6 +256,7 @@ class Life:
         self._step(Step.HANDLED, batch)
         yield from self._read_ahead(batch)
         yield from source.close()
+        self._is_bloated = source.is_heavy
         return feed.count
 
     def _source(self, batch: Batch) -> Program[Source]:
