@@ -91,6 +91,12 @@ begin
         return next;
     end if;
 
+    if pgq.captures_are_stale() then
+        func_name := 'pgq.maint_refresh_captures';
+        func_arg := null;
+        return next;
+    end if;
+
     for q in
         select queue_name, queue_extra_maint
         from pgq.queue
