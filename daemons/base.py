@@ -207,6 +207,8 @@ class _Process(Generic[C]):
             watchdog.cancel()
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 loop.remove_signal_handler(number)
+                # The process is about to end: one more signal must not spoil its exit code.
+                signal.signal(number, signal.SIG_IGN)
             await server.stop()
         logger.info("skyconsole %s stopped", self._daemon.name)
         return self._exit_code
