@@ -26,6 +26,7 @@ from .events import AsyncEvents, SyncEvents
 from .local import LocalConsumer
 from .model import Batch
 from .position import LostPositionError, TickRemadeError
+from .producer import AsyncProducer, Producer
 from .remote import RemoteConsumer, SerialConsumer
 from .retry import RetryPolicy
 from .settings import ConsumerSettings
@@ -34,6 +35,7 @@ from .work import BatchLostError, NotRegisteredError
 
 __all__ = [
     "AsyncEvents",
+    "AsyncProducer",
     "Batch",
     "BatchLostError",
     "BatchStatistics",
@@ -47,6 +49,7 @@ __all__ = [
     "LostPositionError",
     "NotRegisteredError",
     "Observer",
+    "Producer",
     "RemoteConsumer",
     "RetryPolicy",
     "SerialConsumer",
