@@ -52,7 +52,8 @@ class Source:
 
     def start(self) -> Program[None]:
         """Send for the first piece, and begin the transaction."""
-        begin = self._begin + _SQL["commit"] if self._autocommit else self._begin
+        # A statement's text may end in a comment: what follows stands on a line of its own.
+        begin = sql.SQL("\n").join((self._begin, _SQL["commit"])) if self._autocommit else self._begin
         yield Send(self.place, begin)
         self._is_underway = True
 

@@ -98,6 +98,20 @@ def test_a_consumer_that_is_killed_at_any_step_does_all_and_nothing_twice(
     _run(SHORT_KILLS, tuple(Kind), prepared(pgq_database, database), fleet, tmp_path)
 
 
+def test_the_judge_finds_what_a_consumer_that_commits_each_statement_does_twice(
+    pgq_database: str, database: str, fleet: Fleet, tmp_path: Path
+) -> None:
+    """With pgq_autocommit nothing binds the work to the end of its batch: the judge has to see that."""
+    place = Place(prepared(pgq_database, database), Kind.PLAIN, "careless", tmp_path)
+    place.produce(random.Random(1), 1, 8)
+    careless = {"is_async": False, "lazy_fetch": 0, "prefetch": False, "autocommit": True}
+    assert fleet.start(place.job(**careless, step="HANDLED", nth=1)).wait(15) == -signal.SIGKILL
+    fleet.start(place.job(**careless))
+    until(place.is_drained, "the queue is drained")
+    assert any("done 2 times" in finding for finding in place.findings()), place.findings()
+    place.close()
+
+
 @pytest.mark.torture
 @pytest.mark.matrix
 @pytest.mark.timeout(0)

@@ -143,6 +143,7 @@ def _consumer(job: dict[str, Any]) -> Any:
         job["consumer"],
         lazy_fetch=job["lazy_fetch"],
         prefetch=job["prefetch"],
+        autocommit=job.get("autocommit", False),
         loop_delay=job["loop_delay"],
         exception_sleep=0.05,
         retry=RetryPolicy(first=0.0),
