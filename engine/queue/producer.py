@@ -79,6 +79,20 @@ def _event(fields: Row) -> list[str | None]:
     return [*fields, *[None] * (_FIELDS - len(fields))]
 
 
+def _array(fields: tuple[str | None, ...]) -> str | None:
+    """PostgreSQL's text form of an array: several times faster than the driver's way, element by element."""
+    if not any(field is not None for field in fields):
+        return None
+    joined = "\0".join("" if field is None else field for field in fields)
+    if joined.count("\0") != len(fields) - 1:
+        raise UsageError("A text in PostgreSQL cannot hold the character NUL.")
+    escaped = joined.replace("\\", "\\\\").replace('"', '\\"')
+    if None not in fields:
+        return '{"' + escaped.replace("\0", '","') + '"}'
+    texts = escaped.split("\0")
+    return "{" + ",".join("NULL" if f is None else f'"{t}"' for f, t in zip(fields, texts, strict=True)) + "}"
+
+
 class _Chunk:
     """Events that are sent together; so many that a call is cheap, so few that memory stays small."""
 
@@ -93,10 +107,9 @@ class _Chunk:
         self._characters += sum(len(field) for field in event if field)
         return len(self.events) >= _CHUNK_EVENTS or self._characters >= _CHUNK_CHARACTERS
 
-    def arrays(self) -> list[list[str | None] | None]:
-        """One array for each field; None for one that is NULL in all events."""
-        columns = (list(column) for column in zip(*self.events, strict=True))
-        return [column if any(field is not None for field in column) else None for column in columns]
+    def arrays(self) -> list[str | None]:
+        """The text form of an array for each field; None for one that is NULL in all events."""
+        return [_array(column) for column in zip(*self.events, strict=True)]
 
 
 def _chunks(rows: Iterable[Row]) -> Iterator[_Chunk]:

@@ -53,6 +53,7 @@ revoke execute on function
     pgq.insert_event_source(text),
     pgq.insert_events(text, text[], text[], text[], text[], text[], text[], timestamptz[]),
     pgq.insert_group_name(integer),
+    pgq.insert_statements(integer, text),
     pgq.insert_tree_changes(),
     pgq.insert_tree_is_due(),
     pgq.maint_insert_tree(),

@@ -62,39 +62,62 @@ comment on function pgq.insert_group_name(integer) is
     'Name with argument types of the function that inserts into a group of queues';
 
 
--- Makes the function of a group. It takes the number of a table among those of all queues, and the fields.
--- The id is taken within the INSERT: who comes while the queue is being dropped then meets the table first, not the
--- sequence, and is told that it does not exist.
+-- The statements for the tables of a group, numbered among those of all queues, three to each; i_fields are the values of
+-- all columns but the id. The id is taken within the INSERT: who comes while the queue is being dropped then meets the
+-- table first, not the sequence, and is told that it does not exist.
+create or replace function pgq.insert_statements(
+    i_group integer,
+    i_fields text,
+    out bounds integer[],
+    out leaves text[]
+)
+returns record
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+    select
+        array_agg(id * 3 + n order by id, n),
+        array_agg(
+            format(
+                E'insert into pgq.event_%1$s_%2$s\n'
+                '    (ev_id, ev_time, ev_owner, ev_retry, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3, ev_extra4)\n'
+                'values (pg_catalog.nextval(''pgq.event_%1$s_id_seq''::pg_catalog.regclass), %3$s);\n'
+                'return pg_catalog.currval(''pgq.event_%1$s_id_seq''::pg_catalog.regclass);\n',
+                id,
+                n,
+                i_fields
+            )
+            order by id, n
+        )
+    from generate_series(i_group * 16, i_group * 16 + 15) id
+    cross join generate_series(0, 2) n;
+$$;
+
+comment on function pgq.insert_statements(integer, text) is
+    'Source text: the INSERTs into the tables of a group of queues';
+
+
+-- Makes the function of a group.
 create or replace function pgq.make_insert_group(i_group integer)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    bounds integer[] := '{}';
-    leaves text[] := '{}';
+    s record;
 begin
-    for id in i_group * 16 .. i_group * 16 + 15 loop
-        for n in 0 .. 2 loop
-            bounds := bounds || (id * 3 + n);
-            leaves := leaves || format(
-                E'insert into pgq.event_%1$s_%2$s\n'
-                '    (ev_id, ev_time, ev_owner, ev_retry, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3, ev_extra4)\n'
-                'values (pg_catalog.nextval(''pgq.event_%1$s_id_seq''::pg_catalog.regclass),\n'
-                '    ev_time, ev_owner, ev_retry, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3, ev_extra4);\n'
-                'return pg_catalog.currval(''pgq.event_%1$s_id_seq''::pg_catalog.regclass);\n',
-                id,
-                n
-            );
-        end loop;
-    end loop;
+    select *
+    from pgq.insert_statements(
+        i_group, 'ev_time, ev_owner, ev_retry, ev_type, ev_data, ev_extra1, ev_extra2, ev_extra3, ev_extra4')
+    into s;
 
     execute format(
         E'create or replace function pgq.insert_group_%s(slot integer, ev_time timestamptz, ev_owner integer,'
         ' ev_retry integer, ev_type text, ev_data text, ev_extra1 text, ev_extra2 text, ev_extra3 text, ev_extra4 text)\n'
         'returns bigint\nlanguage plpgsql\nas %L',
         i_group,
-        E'\n#variable_conflict use_variable\nbegin\n' || pgq.insert_branches(bounds, leaves) || E'end;\n'
+        E'\n#variable_conflict use_variable\nbegin\n' || pgq.insert_branches(s.bounds, s.leaves) || E'end;\n'
     );
     execute 'revoke execute on function ' || pgq.insert_group_name(i_group) || ' from public';
     execute 'grant execute on function ' || pgq.insert_group_name(i_group) || ' to pgq_admin';
@@ -110,8 +133,9 @@ comment on function pgq.make_insert_group(integer) is
     'Makes the function that inserts into a group of queues';
 
 
--- The source of insert_event or insert_event_raw for the groups whose functions there are. Not by search_path, and
--- every operator qualified: pinning the path of a function costs more than the tree.
+-- The source of insert_event or insert_event_raw for the groups whose functions there are. In a database of few queues
+-- insert_event has the statements of both groups in it and calls none. The search_path is not pinned, but every name and
+-- operator qualified: setting it costs more than the tree.
 create or replace function pgq.insert_event_source(i_function text)
 returns text
 language plpgsql
@@ -127,24 +151,34 @@ declare
     otherwise constant text := format(
         E'return pgq.insert_event_checked(queue_name, %s, %s);\n', case when raw then 'ev_id' else 'null' end, fields
     );
-    bounds integer[] := '{}';
-    leaves text[] := '{}';
-    next_group integer := 0;
-    n integer;
-begin
-    for n in
+    groups constant integer[] := array(
         select substr(p.proname, 14)::integer
         from pg_proc p
         where p.pronamespace = 'pgq'::regnamespace
             and p.proname ~ '^insert_group_[0-9]{1,8}$'
         order by 1
-    loop
+    );
+    bounds integer[] := '{}';
+    leaves text[] := '{}';
+    next_group integer := 0;
+    n integer;
+    s record;
+begin
+    foreach n in array groups loop
         if n > next_group then
             bounds := bounds || (next_group * 48);
             leaves := leaves || otherwise;
         end if;
-        bounds := bounds || (n * 48);
-        leaves := leaves || format(E'return pgq.insert_group_%s(slot, %s);\n', n, fields);
+        if cardinality(groups) <= 2 and not raw then
+            select *
+            from pgq.insert_statements(n, fields)
+            into s;
+            bounds := bounds || s.bounds;
+            leaves := leaves || s.leaves;
+        else
+            bounds := bounds || (n * 48);
+            leaves := leaves || format(E'return pgq.insert_group_%s(slot, %s);\n', n, fields);
+        end if;
         next_group := n + 1;
     end loop;
     bounds := bounds || (next_group * 48);
