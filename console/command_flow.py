@@ -254,6 +254,8 @@ class CommandFlow(App[object]):
         outcome = message.outcome
         if not outcome.ok:
             return
+        if outcome.command.risk > Risk.LOOK:
+            self._only_last_is_undone(message.first + message.number, message.submission.source)
         if outcome.columns and outcome.command.risk is Risk.LOOK:
             self.show_result(outcome, message.submission.source)
             return
@@ -353,6 +355,15 @@ class CommandFlow(App[object]):
 
     def _replace_entry(self, number: int, change: Callable[[LogEntry], LogEntry]) -> None:
         self._set_log(tuple(change(entry) if entry.number == number else entry for entry in self._log_entries))
+
+    def _only_last_is_undone(self, number: int, source: str) -> None:
+        """The keys take back the last change of a source: what stood before it in the log promises nothing more."""
+        self._set_log(
+            tuple(
+                replace(entry, back="") if entry.source == source and entry.number < number else entry
+                for entry in self._log_entries
+            )
+        )
 
     def _set_log(self, entries: tuple[LogEntry, ...]) -> None:
         self._log_entries = entries[-KEPT:]

@@ -16,7 +16,7 @@ class CreateQueueForm(CommandForm):
     """Asks for the name of a new queue."""
 
     def __init__(self, source: str, context: Context, *, production: bool = False) -> None:
-        fields = (Field("queue", "name", hint="any text of at most 63 bytes"),)
+        fields = (Field("queue", "name", hint="any text"),)
         super().__init__("create a queue", source, context, fields, production=production)
 
     def command_of(self, values: Mapping[str, str]) -> Command | None:

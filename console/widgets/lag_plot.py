@@ -65,13 +65,18 @@ def lag_plot(
     lines: list[Line] = []
     for y in range(height - 1, -1, -1):
         at = top * y / (height - 1)
-        text = period(float(round(at))) if y in {0, (height - 1) // 2, height - 1} else ""
+        text = _mark(at) if y in {0, (height - 1) // 2, height - 1} else ""
         spans = [Span(fit(text, label - 1, right=True), "muted"), Span(" " + glyphs.plot["tick"], "muted")]
         spans += _runs(grid[y])
         lines.append(tuple(spans))
     axis = f"{period(VALUES * SECONDS_A_VALUE)} ago"
     lines.append((Span(" " * (label + 1)), Span(axis + "now".rjust(wide - len(axis)), "muted")))
     return tuple(lines)
+
+
+def _mark(at: float) -> str:
+    """A mark of the axis; half seconds are told from whole ones."""
+    return period(at) if at == round(at) else f"{at:.1f}s" if at < 10 else period(float(round(at)))
 
 
 def _columns(values: Sequence[float], wide: int) -> list[float | None]:

@@ -136,6 +136,52 @@ async def test_pausing_the_ticker_runs_at_once_and_says_how_to_undo_it(pgq_datab
         assert not console.paused("orders")
 
 
+async def test_after_a_drop_nothing_in_the_log_promises_an_undo(pgq_database: str) -> None:
+    async with opened(pgq_database) as console:
+        console.app.run_command(CreateQueue("orders"))
+        assert (await console.logged()).back == "u undoes it"
+        await console.cursor_on("orders")
+        await console.pilot.press("X")
+        await console.dialog(ConfirmDialog)
+        await console.pilot.press(*"orders", "enter")
+        await console.logged(count=2)
+        assert [one.back for one in console.log] == ["", "no undo"]
+
+
+async def test_a_dead_letter_is_replayed_and_purged_by_keys_and_the_screen_follows(pgq_database: str) -> None:
+    with psycopg.connect(pgq_database, autocommit=True) as conn:
+        conn.execute("select pgq.create_queue('orders')")
+        conn.execute("select pgq.register_consumer('orders', 'mailer')")
+        for number in range(4):
+            conn.execute("select pgq.insert_event('orders', 'new', %s)", (f"event {number}",))
+        conn.execute("select pgq.force_tick('orders')")
+        conn.execute("select pgq.ticker('orders')")
+        batch = conn.execute("select pgq.next_batch('orders', 'mailer')").fetchone()
+        assert batch is not None
+        conn.execute("select pgq.event_dead(%s, ev_id, 'why') from pgq.get_batch_events(%s)", (batch[0], batch[0]))
+        conn.execute("select pgq.finish_batch(%s)", batch)
+        app = SkyConsole([PostgresSource(pgq_database, "here")], interval=0.2)
+        async with app.run_test(size=(100, 40), notifications=True) as pilot:
+            console = Console(app, pilot, conn)
+            await console.until(lambda: len(console.rows) == 1, "the queue is not shown")
+            await pilot.press("d")
+            await console.until(lambda: len(console.rows) == 4, "the letters are not shown")
+            await pilot.press("P")
+            await console.dialog(ConfirmDialog)
+            await pilot.press("tab", "enter")
+            await console.until(lambda: len(console.rows) == 3, "the replayed letter is still shown")
+            await pilot.press("*", "X")
+            await console.dialog(ConfirmDialog)
+            await pilot.press("3", "enter")
+            await console.until(lambda: not console.rows, "the purged letters are still shown")
+            assert console.value("select count(*) from pgq.retry_queue") == 1
+            assert console.value("select count(*) from pgq.dead_letter") == 0
+            assert [one.text for one in console.log] == [
+                "replay dead letter 1;",
+                "purge dead letter 2, 3, 4;",
+            ]
+
+
 @pytest.mark.parametrize("name", ODD_NAMES)
 async def test_odd_names_are_created_paused_shown_and_dropped(pgq_database: str, name: str) -> None:
     typed = name if name.isprintable() and name.strip() else "destroy"
