@@ -46,6 +46,9 @@ _ALL = tuple(Place)
 _BREATH = 0.05
 """Seconds between a lost batch and the next try."""
 
+_WORTH_AHEAD = 200
+"""Events of a batch from which on it saves time to ask for the next one early; asking costs four statements."""
+
 logger = logging.getLogger("skyconsole.consumer")
 
 
@@ -127,6 +130,7 @@ class Life:
                 found = yield from self._round()
             except BatchLostError as lost:
                 logger.warning("%s", lost)
+                self._batch = None
                 found = True
                 yield Wait(_BREATH)
             self._worked = True
@@ -191,7 +195,10 @@ class Life:
     def _hand_back(self, batch: Batch) -> Program[None]:
         # Whatever the connections are at: closing them takes the work back. What is to be said needs a fresh one.
         yield from self._drop(_ALL)
-        fate = yield from self.work.hand_back(batch)
+        try:
+            fate = yield from self.work.hand_back(batch)
+        except (SkyError, psycopg.Error) as error:
+            fate = f"it could not be handed back: {reason_of(error)}"
         yield Close(_ALL)
         self._batch = None
         logger.warning("stopped in the middle of batch %s: %s", batch.batch_id, fate)
@@ -217,7 +224,15 @@ class Life:
         self._stop.check()
         if admitted and (yield from self.work.seal(batch, tags)):
             self._step(Step.REMOTE_COMMITTED, batch)
-        yield from self._settle(batch, tags)
+        try:
+            yield from self._settle(batch, tags)
+        except psycopg.errors.RaiseException as error:
+            yield Rollback(Place.QUEUE)
+            if (yield from value(Place.QUEUE, _SQL["still_open"], batch.batch_id)):
+                raise
+            raise BatchLostError(
+                f"Batch {batch.batch_id} was finished or taken over by somebody else: its events cannot be handed back."
+            ) from error
         self._step(Step.FINISHING, batch)
         if not (yield from self.work.finish(batch)):
             raise BatchLostError(
@@ -266,8 +281,7 @@ class Life:
             return foreseen.source
         if foreseen is not None:
             yield from self._drop(AHEAD)
-        hint = (batch.tick_event_seq or 0) - (batch.prev_tick_event_seq or 0)
-        is_long = 0 < self.settings.lazy_fetch < hint
+        is_long = 0 < self.settings.lazy_fetch < _length(batch)
         events = yield from event_sql(batch)
         if self._reads_ahead and is_long:
             source = Source(Place.AHEAD, events, self.settings)
@@ -284,6 +298,8 @@ class Life:
     def _ask_ahead(self, batch: Batch, source: Source) -> Program[None]:
         """As soon as a batch is in work: ask what comes next, if it is likely that something does."""
         if not (self._reads_ahead and self._is_behind and self.work.may_read_ahead):
+            return
+        if _length(batch) < _WORTH_AHEAD:
             return
         place = Place.BEYOND if source.place is Place.AHEAD else Place.AHEAD
         try:
@@ -342,6 +358,11 @@ class Life:
     def _step(self, step: Step, batch: Batch) -> None:
         if self._observer is not None:
             self._observer.on_step(step, batch.batch_id)
+
+
+def _length(batch: Batch) -> int:
+    """About how many events it has."""
+    return (batch.tick_event_seq or 0) - (batch.prev_tick_event_seq or 0)
 
 
 def _logged(statistics: BatchStatistics) -> None:
