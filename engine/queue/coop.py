@@ -80,6 +80,8 @@ class CoopWork(PlainWork):
         # The retry queue belongs to the group: whichever member comes first gets the events from there.
         yield Begin(Place.ASIDE)
         try:
+            if not (yield from value(Place.ASIDE, _SQL["is_mine"], self._group[0], self._row_name, batch.batch_id)):
+                return "it is not ours any more"
             moved = yield from value(Place.ASIDE, _SQL["batch_retry"], batch.batch_id)
             if not (yield from self.finish(batch, Place.ASIDE)):
                 return "it is not ours any more"

@@ -61,6 +61,17 @@ select exists (
             and s.xmin = pg_current_xact_id()::xid
        );
 
+-- name: is_mine
+select exists (
+         select
+           from pgq.subscription s
+           join pgq.consumer c on c.co_id = s.sub_consumer
+           join pgq.queue q on q.queue_id = s.sub_queue
+          where q.queue_name = %s
+            and c.co_name = %s
+            and s.sub_batch = %s
+       );
+
 -- name: touch
 select pgq_coop.touch(%s, %s, %s);
 

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from skyconsole.engine.errors import UsageError
-from skyconsole.engine.queue import CoopConsumer, Event
+from skyconsole.engine.queue import CoopConsumer, Event, Step
 
 INSERT = "insert into done values (%s, %s)"
 
@@ -134,3 +134,85 @@ def test_a_slow_member_says_that_it_is_alive(group: Any, running: Any) -> None:
     assert len(ages) == 40
     # Untouched, the age would grow all the time.
     assert any(later < earlier for earlier, later in pairwise(ages))
+
+
+_AS_SPECIFIED = """
+    drop function pgq_coop.hand_back(text, text, text, bigint);
+    drop function pgq_coop.finish_batch_of(text, text, text, bigint);
+    drop function pgq_coop.touch(text, text, text);
+    create or replace function pgq_coop.finish_batch(i_batch_id bigint) returns integer language plpgsql as $$
+    begin
+        update pgq.subscription
+        set sub_active = now(), sub_last_tick = null, sub_next_tick = null, sub_batch = null
+        where sub_batch = i_batch_id;
+        return found::integer;
+    end;
+    $$;
+"""
+
+
+@pytest.fixture
+def bare_group(group: Any) -> Any:
+    """A group whose pgq_coop has no more than spec/pgq-coop.md describes, as the original."""
+    group.conn.execute(_AS_SPECIFIED)
+    return group
+
+
+def test_without_our_additions_each_batch_goes_to_one_member(bare_group: Any, running: Any, until: Any) -> None:
+    group = bare_group
+    expected = group.fill(batches=8, size=5)
+    with running(Member(group.dsn, _settings(group, "a"))), running(Member(group.dsn, _settings(group, "b"))):
+        until(lambda: len(group.done()) >= len(expected), "all batches are through")
+    assert group.done() == expected
+
+
+def test_without_our_additions_idle_members_write_nothing(bare_group: Any, until: Any, running: Any) -> None:
+    group = bare_group
+    group.fill(1, 1)
+    idle = threading.Semaphore(0)
+
+    class Watch:
+        def on_step(self, step: Step, batch_id: int) -> None:
+            if step is Step.IDLE:
+                idle.release()
+
+    settings = _settings(group, "a", subconsumer_timeout="1 hour")
+    rows = "select array_agg((xmin, xmax, ctid)::text order by ctid) from pgq.subscription"
+    with running(Member(group.dsn, settings, observer=Watch())):
+        assert idle.acquire(timeout=20)
+        before = group.one(rows)
+        # A lock leaves its trace in a row as well.
+        assert all(idle.acquire(timeout=20) for _ in range(3))
+        assert group.one(rows) == before
+    assert len(group.done()) == 1
+
+
+async def test_without_our_additions_a_stopped_members_events_come_to_the_group_again(bare_group: Any) -> None:
+    group = bare_group
+    expected = group.fill(1, 3)
+    sleeper = Sleeper(group.dsn, _settings(group, "sleeper", stop_timeout=0.2))
+    stop = asyncio.Event()
+    task = asyncio.create_task(sleeper.run_async(stop))
+    assert await asyncio.to_thread(sleeper.entered.wait, 20)
+    stop.set()
+    await asyncio.wait_for(task, 10)
+    group.move_retries()
+    await asyncio.to_thread(Member(group.dsn, _settings(group, "heir", loop_delay=0)).run)
+    assert group.done() == expected
+
+
+def test_without_our_additions_a_zombies_work_is_rolled_back_too(bare_group: Any, running: Any, until: Any) -> None:
+    group = bare_group
+    expected = group.fill(1, 2)
+    zombie = StubbornSleeper(group.dsn, _settings(group, "zombie", exception_sleep=0.01))
+    heir = StubbornSleeper(group.dsn, _settings(group, "heir", loop_delay=0, subconsumer_timeout="0 seconds"))
+    with running(zombie):
+        assert zombie.entered.wait(20)
+        with running(heir):
+            assert heir.entered.wait(20)
+            # The zombie's finish finds the batch by its id, under the heir's name.
+            zombie.released.set()
+            until(lambda: _prefixed(group)[-1][0] == "group.zombie", "the zombie asks again")
+            assert group.done() == []
+            heir.released.set()
+            until(lambda: group.done() == expected, "the heir is through")
