@@ -142,9 +142,9 @@ comment on function pgq.capture_queries(oid, text[], text, text[], text) is
 
 
 -- Raises what is wrong with a trigger and its arguments, in the order of the reference: they are taken one by one, and
--- an expression that counts is prepared when its turn comes. Syntax errors are those of the bare select list, its columns
--- shown as parameters. It runs as the user of the trigger. EXPLAIN does not execute an expression; what only planning or
--- execution finds wrong is found again when the event is made.
+-- an expression that counts is prepared when its turn comes. Syntax errors are those of the bare select list with its
+-- columns as parameters. It runs as the user of the trigger. EXPLAIN does not execute an expression; what only planning
+-- or execution finds wrong is found again when the event is made.
 create or replace function pgq.capture_verify(
     i_table oid,
     i_operation text,

@@ -264,6 +264,33 @@ comment on function pgq.capture_recall(bigint, text, oid, text, text, text, text
     'What a capture trigger has to do for one operation, by its number';
 
 
+-- Above READ COMMITTED the catalog is read as it was when the transaction began, but the record is of the table as it
+-- is now: where they do not fit together, the transaction has to be repeated.
+create or replace function pgq.capture_fits(i_table oid, i_record record)
+returns void
+language plpgsql
+as $$
+begin
+    if array(select k.name from pg_catalog.json_object_keys(pg_catalog.row_to_json(i_record)) k (name))
+        operator(pg_catalog.<>) array(
+            select a.attname::pg_catalog.text
+            from pg_catalog.pg_attribute a
+            where a.attrelid operator(pg_catalog.=) i_table
+                and a.attnum operator(pg_catalog.>) 0
+                and not a.attisdropped
+            order by a.attnum
+        )
+    then
+        raise exception 'could not serialize access due to a concurrent change of table %', i_table::pg_catalog.regclass
+            using errcode = 'serialization_failure';
+    end if;
+end;
+$$;
+
+comment on function pgq.capture_fits(oid, record) is
+    'Whether a record has the columns that its table has for this transaction; raises an error if not';
+
+
 -- How often this transaction has changed pg_attribute (1249) and pg_index (2610): it grows with each change of a table
 -- that matters here. NULL if the server does not count.
 create or replace function pgq.capture_changes()

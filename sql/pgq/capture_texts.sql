@@ -225,9 +225,9 @@ comment on function pgq.capture_sql_changes(text[], boolean[], text[], text[]) i
     'The SET list of an update from texts';
 
 
--- What the functions above need for a table, kind of trigger and operation. heads is NULL if they do not do for it: with
--- expressions, magic columns, more than 64 columns, a list to ignore on updates, or types whose texts do not tell
--- whether two values differ. needs_iso: only under the DateStyle ISO, in which a text of a time says which time it is.
+-- What the functions above need for a table, kind of trigger and operation. heads is NULL if they do not do for it:
+-- expressions, magic columns, more than 64 columns, a list to ignore on updates, types whose texts do not tell whether
+-- two values differ. needs_iso: only under the DateStyle ISO, in which a text of a time says which time it is.
 create or replace function pgq.capture_plain(
     i_kind text,
     i_table oid,

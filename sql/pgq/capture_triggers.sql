@@ -19,7 +19,8 @@ begin
             if plan.plan_backup then
                 ev_extra2 := pgq.capture_url_row(plan.plan_heads, before);
             end if;$row$),
-            ('jsontriga', $row$ev_data := pgq.capture_json_row(plan.plan_heads, plan.plan_forms, coalesce(after, before));
+            ('jsontriga', $row$ev_data :=
+                pgq.capture_json_row(plan.plan_heads, plan.plan_forms, coalesce(after, before));
             if plan.plan_backup then
                 ev_extra2 := pgq.capture_json_row(plan.plan_heads, plan.plan_forms, before);
             end if;$row$),
@@ -84,6 +85,15 @@ begin
             'KIND', tg_relid, table_name, tg_op, tg_when, tg_argv);
     end if;
     if plan.plan_id is null then
+        if pg_catalog.current_setting('transaction_isolation') operator(pg_catalog.<>) 'read committed'
+            and tg_level operator(pg_catalog.=) 'ROW'
+        then
+            if tg_op operator(pg_catalog.=) 'DELETE' then
+                perform pgq.capture_fits(tg_relid, old);
+            else
+                perform pgq.capture_fits(tg_relid, new);
+            end if;
+        end if;
         plan := pgq.capture_find('KIND', tg_relid, table_name, tg_op, tg_when, tg_level, tg_argv);
         if plan.plan_id is null then
             is_new := true;

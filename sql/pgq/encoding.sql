@@ -63,8 +63,8 @@ begin
             E'\x1c', '%1c'), E'\x1d', '%1d'), E'\x1e', '%1e'), E'\x1f', '%1f');
     end if;
 
-    -- What is left are bytes above 0x7f. The escape form shows each as a backslash and three octal digits: the first two
-    -- give the first hex digit and whether the second one is above 7 (`~`), the last one gives the rest.
+    -- What is left are bytes above 0x7f. The escape form shows each as a backslash and three octal digits: the first
+    -- two give the first hex digit and whether the second one is above 7 (`~`), the last one gives the rest.
     encoded := pg_catalog.encode(pg_catalog.convert_to(encoded, pg_catalog.getdatabaseencoding()), 'escape');
     encoded := pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(
         pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(encoded,

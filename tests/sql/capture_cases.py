@@ -1,7 +1,7 @@
 """Random tables with capture triggers and statements that fire them, and how several installations answer to these.
 
-A case is one statement that fires a trigger of a random set-up. All contenders are databases of one server version; the
-first one is the measure of the others. A contender may be prepared after the trigger is there, to be compiled for example.
+A case is one statement that fires a trigger of a random set-up. All contenders are databases of one server version;
+the first one is the measure of the others. A contender may be prepared once the trigger is there, as by compiling it.
 """
 
 from __future__ import annotations
@@ -35,9 +35,48 @@ TYPES = """
     create collation ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
 """
 TEXTS = [
-    *["", " ", "a", "A", "b", "plain", "two words", "o'clock", 'say "hi"', "back\\slash", "100%", "a=b&c", "x+y", "~/tmp"],
-    *["õäöü", "€uro", "日本語", "😀 smile", "line\nbreak", "tab\there", "\x01\x1f\x7f", "null", "NULL", "(1,2)", "{a,b}"],
-    *["<a href='x'>", "\\N", "a,b", ",", "''", '""', "\\'", "long " * 40, "mixed õ & \\ ' \" \n end", "-_.", "`|^[]{}*;:@!?#$"],
+    *[
+        "",
+        " ",
+        "a",
+        "A",
+        "b",
+        "plain",
+        "two words",
+        "o'clock",
+        'say "hi"',
+        "back\\slash",
+        "100%",
+        "a=b&c",
+        "x+y",
+        "~/tmp",
+    ],
+    *[
+        "õäöü",
+        "€uro",
+        "日本語",
+        "😀 smile",
+        "line\nbreak",
+        "tab\there",
+        "\x01\x1f\x7f",
+        "null",
+        "NULL",
+        "(1,2)",
+        "{a,b}",
+    ],
+    *[
+        "<a href='x'>",
+        "\\N",
+        "a,b",
+        ",",
+        "''",
+        '""',
+        "\\'",
+        "long " * 40,
+        "mixed õ & \\ ' \" \n end",
+        "-_.",
+        "`|^[]{}*;:@!?#$",
+    ],
 ]
 NUMERICS = ["0", "-0.0", "1", "1.0", "1.00", "10.50", "-3.14159", "1e20", "1e-7", "NaN", "12345678901234567890.123"]
 FLOATS = ["0", "-0", "1", "1.5", "0.1", "1e20", "1e-300", "NaN", "Infinity", "-Infinity", "3.14159265358979"]
@@ -83,7 +122,7 @@ VALUES: dict[str, list[str]] = {
     "xid": ["1", "7"],
     "int4range": ["[1,5)", "[1,4]", "empty", "(,)"],
     "int4multirange": ["{}", "{[1,3),[5,7)}"],
-    "trange": ["[a,b]", "(,\"x y\")"],
+    "trange": ["[a,b]", '(,"x y")'],
     "numrange": ["[1.0,2]", "[1,2.0]"],
     "integer[]": ["{}", "{1,2,NULL}", "[0:1]={1,2}", "{{1},{2}}"],
     "text[]": ["{}", '{a,"b c",NULL,""}', '{"it\'s","q\\"q","b\\\\b"}'],
@@ -106,27 +145,43 @@ VALUES: dict[str, list[str]] = {
     "comp[]": ['{"(1,x,1.0)"}', "{}"],
     "mood[]": ['{sad,"o k"}'],
 }
-COMMON = ["integer", "bigint", "text", "varchar(20)", "boolean", "numeric", "timestamptz", "date", "jsonb", "uuid", "char(6)"]
-KEYS = ["integer", "integer", "bigint", "text", "numeric", "uuid", "mood", "dint", "char(6)", "text collate ci", "boolean",
-        "double precision", "timestamptz", "bytea", "comp", "int4range", "integer[]", "numeric(10,2)", "varchar(20)"]  # fmt: skip
-NAMES = ["a", "b", "n", "val", "Id", "select", "b&c", "We ird", "ünï", "x.y", 'q"q', "a,b", "text", "e5", "it's", "back\\", "%s",
-         "long_name_" * 6, "$1", "new", "old", "plan", "checked", "😀", "tab\t"]  # fmt: skip
+COMMON = [
+    *["integer", "bigint", "text", "varchar(20)", "boolean", "numeric", "timestamptz", "date", "jsonb"],
+    *["uuid", "char(6)"],
+]
+KEYS = [
+    *["integer", "integer", "bigint", "text", "numeric", "uuid", "mood", "dint", "char(6)"],
+    *["text collate ci", "boolean", "double precision", "timestamptz", "bytea", "comp", "int4range"],
+    *["integer[]", "numeric(10,2)", "varchar(20)"],
+]
+NAMES = [
+    *["a", "b", "n", "val", "Id", "select", "b&c", "We ird", "ünï", "x.y", 'q"q', "a,b", "text", "e5"],
+    *["it's", "back\\", "%s", "long_name_long_name_long_name_long_name_long_name_long_name_", "$1", "new"],
+    *["old", "plan", "checked", "😀", "tab\t"],
+]
 MAGIC = ["_pgq_ev_type", "_pgq_ev_data", "_pgq_ev_extra1", "_pgq_ev_extra2", "_pgq_ev_extra3", "_pgq_ev_extra4"]
 SETTINGS = [
-    *["datestyle = 'SQL, DMY'", "datestyle = 'German'", "datestyle = 'Postgres, MDY'", "timezone = 'America/St_Johns'"],
-    *["timezone = 'Europe/Tallinn'", "intervalstyle = 'iso_8601'", "intervalstyle = 'sql_standard'", "extra_float_digits = 0"],
-    *["extra_float_digits = -6", "extra_float_digits = 3", "bytea_output = 'escape'", "standard_conforming_strings = off"],
-    *["search_path = s, other, public, pg_catalog", "search_path = s, pg_temp", "default_transaction_isolation = 'serializable'"],
-    *["session_replication_role = local", "session_replication_role = replica", "xmloption = document"],
+    *["datestyle = 'SQL, DMY'", "datestyle = 'German'", "datestyle = 'Postgres, MDY'"],
+    *["timezone = 'America/St_Johns'", "timezone = 'Europe/Tallinn'", "intervalstyle = 'iso_8601'"],
+    *["intervalstyle = 'sql_standard'", "extra_float_digits = 0", "extra_float_digits = -6"],
+    *["extra_float_digits = 3", "bytea_output = 'escape'", "standard_conforming_strings = off"],
+    *["search_path = s, other, public, pg_catalog", "search_path = s, pg_temp"],
+    *["default_transaction_isolation = 'serializable'", "session_replication_role = local"],
+    *["session_replication_role = replica", "xmloption = document"],
 ]
 EXPRESSIONS = [
-    *["COL", "COL", "COL", "COL::varchar", "(COL)", "coalesce(COL, COL)", "'lit'", "null", "", "1", "true", "COL is null", "1/0"],
-    *["count(*) from TABLE", "'a' || 'COL' || $x$ COL $x$", "COL /* COL */ -- COL", "E'\\'' || 'x'", "nosuch", "'x'::char(5)"],
-    *["generate_series(1, 3)", "1 where false", "1, 2", "row(COL, 1)", "array[COL]", "(select COL)", "case when true then COL end"],
-    *["'open", '"COL"', "õ", "/* /* x */", "$x$ y", "COL;", "1e5", ".5", "COL.x", "NEW.COL", "TABLE.COL", "upper('x')", "COL COL"],
-    *["'2020-01-02'::date", "'10.0.0.1'::inet", "1.50", "now() is null", "concat(COL, 'x')", "md5(COL::varchar)", "x'1F'", "$1"],
-]  # fmt: skip
-CONDITIONS = ["true", "false", "null::bool", "COL is null", "COL is not null", "COL", "1", "true, 1", "COL = COL", "'t'::dbool"]
+    *["COL", "COL", "COL", "COL::varchar", "(COL)", "coalesce(COL, COL)", "'lit'", "null", "", "1", "true"],
+    *["COL is null", "1/0", "count(*) from TABLE", "'a' || 'COL' || $x$ COL $x$", "COL /* COL */ -- COL"],
+    *["E'\\'' || 'x'", "nosuch", "'x'::char(5)", "generate_series(1, 3)", "1 where false", "1, 2"],
+    *["row(COL, 1)", "array[COL]", "(select COL)", "case when true then COL end", "'open", '"COL"', "õ"],
+    *["/* /* x */", "$x$ y", "COL;", "1e5", ".5", "COL.x", "NEW.COL", "TABLE.COL", "upper('x')", "COL COL"],
+    *["'2020-01-02'::date", "'10.0.0.1'::inet", "1.50", "now() is null", "concat(COL, 'x')"],
+    *["md5(COL::varchar)", "x'1F'", "$1"],
+]
+CONDITIONS = [
+    *["true", "false", "null::bool", "COL is null", "COL is not null", "COL", "1", "true, 1", "COL = COL"],
+    *["'t'::dbool"],
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +298,9 @@ class _Maker:
             timing = "after"
         arguments = ", ".join(literal(argument) for argument in self._arguments(timing))
         function = f"pgq.{self.kind}({arguments})"
-        ddl.append(f"create trigger tg {timing} insert or update or delete on {name} for each row execute function {function}")
+        ddl.append(
+            f"create trigger tg {timing} insert or update or delete on {name} for each row execute function {function}"
+        )
         if self.form == "table" and random.random() < 0.3:
             ddl.append(f"create trigger tt {timing} truncate on {name} for each statement execute function {function}")
         if random.random() < 0.15:
@@ -277,7 +334,9 @@ class _Maker:
             others = [column.name for column in self.columns if column.name not in self.key and not column.generated]
             covered = f" include ({quoted(others[0])})" if include and others and self.form == "table" else ""
             parts.append(f"primary key ({', '.join(map(quoted, self.key))}){covered}")
-        ddl.append(f"create table {base} ({', '.join(parts)})" + " partition by list (part)" * (self.form == "partitioned"))
+        ddl.append(
+            f"create table {base} ({', '.join(parts)})" + " partition by list (part)" * (self.form == "partitioned")
+        )
         if self.form == "partitioned":
             ddl += [f"create table p{n} partition of {name} for values in ({', '.join(map(str, v))})"
                     for n, v in enumerate([(0, 1), (2, 3), (-5, 2147483647)])]  # fmt: skip
@@ -339,13 +398,19 @@ class _Maker:
         columns = [column for column in self.columns if not column.generated]
         kind = random.choices(["insert", "many", "update", "delete", "truncate", "upsert"], [6, 1, 8, 2, 0.3, 0.7])[0]
         if kind in ("insert", "many", "upsert"):
-            rows = [f"({', '.join(self._value(column) for column in columns)})" for _ in range(3 if kind == "many" else 1)]
+            rows = [
+                f"({', '.join(self._value(column) for column in columns)})" for _ in range(3 if kind == "many" else 1)
+            ]
             names = ", ".join(quoted(column.name) for column in columns)
-            conflict = " on conflict do nothing" if self.form != "view" and (kind == "many" or random.random() < 0.5) else ""
+            conflict = (
+                " on conflict do nothing" if self.form != "view" and (kind == "many" or random.random() < 0.5) else ""
+            )
             if kind == "upsert" and self.key and self.form == "table":
                 changed = random.choice(columns)
                 keys = ", ".join(quoted(key) for key in self.key)
-                conflict = f" on conflict ({keys}) do update set {quoted(changed.name)} = excluded.{quoted(changed.name)}"
+                conflict = (
+                    f" on conflict ({keys}) do update set {quoted(changed.name)} = excluded.{quoted(changed.name)}"
+                )
             return f"insert into {name} ({names}) values {', '.join(rows)}{conflict}"
         if kind == "delete":
             return f"delete from {name}{self._where(columns)}"
