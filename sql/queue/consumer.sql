@@ -92,19 +92,3 @@ select pgq.finish_batch(%s);
 -- name: still_open
 select queue_name is not null
   from pgq.get_batch_info(%s);
-
--- name: savepoint
-savepoint sky_event;
-
--- name: release_savepoint
-release savepoint sky_event;
-
--- name: rollback_to_savepoint
-rollback to savepoint sky_event;
-
--- name: tick_before
-select max(t.tick_id)
-  from pgq.tick t
-  join pgq.queue q on q.queue_id = t.tick_queue
- where q.queue_name = %s
-   and t.tick_id < %s;
