@@ -157,7 +157,7 @@ returns void
 language plpgsql
 as $$
 declare
-    names constant text[] := array(
+    names constant pg_catalog.text[] := array(
         select a.attname::pg_catalog.text
         from pg_catalog.pg_attribute a
         where a.attrelid operator(pg_catalog.=) i_table
@@ -165,15 +165,15 @@ declare
             and not a.attisdropped
         order by a.attnum
     );
-    fields constant text[] := array(
+    fields constant pg_catalog.text[] := array(
         select pg_catalog.format('(%s.%I)',
             case when i_operation operator(pg_catalog.=) 'DELETE' then '$2' else '$1' end, f.name)
         from pg_catalog.unnest(names) with ordinality f (name, nr)
         order by f.nr
     );
-    before text[];
-    after text[];
-    expression text;
+    before pg_catalog.text[];
+    after pg_catalog.text[];
+    expression pg_catalog.text;
 begin
     if i_operation operator(pg_catalog.<>) 'TRUNCATE' and i_level operator(pg_catalog.<>) 'ROW' then
         raise exception 'pgq Ins/Upd/Del trigger must be fired FOR EACH ROW' using errcode = 'XX000';
@@ -216,7 +216,7 @@ language plpgsql
 stable
 as $$
 declare
-    fields text[] := i_fields;
+    fields pg_catalog.text[] := i_fields;
     answer record;
     found_rows bigint;
 begin

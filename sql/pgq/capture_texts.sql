@@ -74,9 +74,9 @@ language plpgsql
 stable
 as $$
 declare
-    head text;
+    head pg_catalog.text;
     place integer := 0;
-    row_text text := '';
+    row_text pg_catalog.text := '';
 begin
     foreach head in array i_heads loop
         place := place operator(pg_catalog.+) 1;
@@ -100,10 +100,10 @@ language plpgsql
 stable
 as $$
 declare
-    head text;
+    head pg_catalog.text;
     place integer := 0;
-    item text;
-    row_text text := '';
+    item pg_catalog.text;
+    row_text pg_catalog.text := '';
 begin
     foreach head in array i_heads loop
         place := place operator(pg_catalog.+) 1;
@@ -143,9 +143,9 @@ language plpgsql
 stable
 as $$
 declare
-    head text;
+    head pg_catalog.text;
     place integer := 0;
-    row_text text := '';
+    row_text pg_catalog.text := '';
 begin
     foreach head in array i_heads loop
         place := place operator(pg_catalog.+) 1;
@@ -169,9 +169,9 @@ language plpgsql
 stable
 as $$
 declare
-    key text;
+    key pg_catalog.text;
     place integer := 0;
-    condition text;
+    condition pg_catalog.text;
 begin
     foreach key in array i_keys loop
         place := place operator(pg_catalog.+) 1;
@@ -200,9 +200,9 @@ language plpgsql
 stable
 as $$
 declare
-    name text;
+    name pg_catalog.text;
     place integer := 0;
-    changes text := '';
+    changes pg_catalog.text := '';
 begin
     foreach name in array i_names loop
         place := place operator(pg_catalog.+) 1;

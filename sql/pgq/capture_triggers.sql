@@ -47,25 +47,25 @@ language plpgsql
 stable
 as $$
 declare
-    table_name text;
-    setting text;
-    changed text;
-    known text;
+    table_name pg_catalog.text;
+    setting pg_catalog.text;
+    changed pg_catalog.text;
+    known pg_catalog.text;
     plan pgq.capture_plan;
     is_new boolean := false;
     is_plain boolean;
     place integer;
-    before text[];
-    after text[];
-    changes text;
-    checked text;
-    ev_type text;
-    ev_data text;
-    ev_extra1 text;
-    ev_extra2 text;
-    ev_extra3 text;
-    ev_extra4 text;
-    fields text[];
+    before pg_catalog.text[];
+    after pg_catalog.text[];
+    changes pg_catalog.text;
+    checked pg_catalog.text;
+    ev_type pg_catalog.text;
+    ev_data pg_catalog.text;
+    ev_extra1 pg_catalog.text;
+    ev_extra2 pg_catalog.text;
+    ev_extra3 pg_catalog.text;
+    ev_extra4 pg_catalog.text;
+    fields pg_catalog.text[];
     event_id bigint;
 begin
     if pg_catalog.current_setting('session_replication_role') operator(pg_catalog.=) 'local' then
@@ -153,7 +153,8 @@ begin
         end if;
         if is_new
             and pg_catalog.has_function_privilege(
-                'pgq.capture_remember(text, oid, text, text, text, text[])', 'execute')
+                'pgq.capture_remember(pg_catalog.text, pg_catalog.oid, pg_catalog.text, pg_catalog.text, '
+                'pg_catalog.text, pg_catalog.text[])', 'execute')
         then
             perform pgq.capture_remember('KIND', tg_relid, tg_op, tg_when, tg_level, tg_argv);
         end if;

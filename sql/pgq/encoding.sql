@@ -14,7 +14,7 @@ strict
 parallel safe
 as $$
 declare
-    encoded text;
+    encoded pg_catalog.text;
 begin
     if i_text operator(pg_catalog.!~) '[^-_.a-zA-Z0-9]' collate pg_catalog."C" then
         return i_text;
