@@ -237,7 +237,12 @@ begin
         return format('coalesce(%s operator(pg_catalog.<>) %s collate pg_catalog."C",'
             ' pg_catalog.num_nulls(%s, %s) operator(pg_catalog.=) 1)',
             pgq.capture_text(i_type, i_old), pgq.capture_text(i_type, i_new), i_old, i_new);
-    elsif base.builtin or base.typtype in ('e', 'r', 'm') then
+    elsif base.typtype in ('e', 'r', 'm') then
+        -- By function: the choice of an operator looks at casts, and one to text may be its owner's function.
+        return format('coalesce(not pg_catalog.%s(%s, %s), pg_catalog.num_nulls(%s, %s) operator(pg_catalog.=) 1)',
+            case base.typtype when 'e' then 'enum_eq' when 'r' then 'range_eq' else 'multirange_eq' end,
+            i_old, i_new, i_old, i_new);
+    elsif base.builtin then
         return format('coalesce(not (%s operator(pg_catalog.=) %s),'
             ' pg_catalog.num_nulls(%s, %s) operator(pg_catalog.=) 1)',
             i_old, i_new, i_old, i_new);

@@ -148,14 +148,14 @@ begin
         return 'generic';
     end if;
 
-    name := pgq.capture_write_function(i_table, i_trigger_name, form);
+    name := pgq.capture_write_function(i_table, i_trigger_name, form, true);
     if form = 'row' then
         perform pgq.capture_replace_trigger(this, pgq.capture_trigger_with(this, name));
     else
         perform pgq.capture_make_arms(this, name);
     end if;
-    -- Once more, now that the trigger is there which calls the function: it is a part of the fingerprint. Making the
-    -- trigger has locked the table, nobody changes it between.
+    -- Now that the trigger is there which calls the function: it is a part of the fingerprint. Making the trigger has
+    -- locked the table, nobody changes it between.
     perform pgq.capture_write_function(i_table, i_trigger_name, form);
     return form;
 end;
@@ -281,6 +281,26 @@ begin
         end;
     end loop;
 
+    -- Arms whose anchor somebody dropped capture nothing, but they are fired.
+    for stale in
+        select t.tgrelid::regclass as table_oid, t.tgname
+        from pg_trigger t
+        cross join lateral pgq.capture_function(t.tgfoid) f
+        where f.form = 'statement'
+            and t.tgtype & 1 = 0
+            and not exists (
+                select 1
+                from pg_trigger a
+                where a.tgrelid = t.tgrelid and a.tgfoid = t.tgfoid and a.tgtype & 1 <> 0
+            )
+    loop
+        begin
+            execute format('drop trigger %I on %s', stale.tgname, stale.table_oid);
+        exception
+            when insufficient_privilege or lock_not_available or undefined_object then
+                raise warning 'trigger "%" on table % was not dropped: %', stale.tgname, stale.table_oid, sqlerrm;
+        end;
+    end loop;
     for name in
         select p.proname
         from pg_proc p
@@ -298,6 +318,20 @@ $$;
 
 comment on function pgq.maint_refresh_captures() is
     'Compiles stale captures again; returns how many';
+
+
+-- Whether it has something to do.
+create or replace function pgq.captures_are_stale()
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select exists (select 1 from pgq.get_capture_info() i where i.state = 'stale')
+$$;
+
+comment on function pgq.captures_are_stale() is
+    'Whether pgq.maint_refresh_captures has something to do';
 
 
 -- Drops the functions that know the current tables of queues which are gone and which no generated code mentions.
@@ -337,7 +371,7 @@ comment on function pgq.capture_drop_queues() is
 revoke execute on function
     pgq.capture_drop_function(text),
     pgq.capture_drop_queues(),
-    pgq.capture_write_function(oid, text, text),
+    pgq.capture_write_function(oid, text, text, boolean),
     pgq.compile_capture(regclass, text, text),
     pgq.maint_refresh_captures(),
     pgq.uncompile_capture(regclass, text)
@@ -346,7 +380,7 @@ from public;
 grant execute on function
     pgq.capture_drop_function(text),
     pgq.capture_drop_queues(),
-    pgq.capture_write_function(oid, text, text),
+    pgq.capture_write_function(oid, text, text, boolean),
     pgq.compile_capture(regclass, text, text),
     pgq.maint_refresh_captures(),
     pgq.uncompile_capture(regclass, text)

@@ -29,7 +29,7 @@ begin
         raise exception 'a compiled capture trigger on table % was given other arguments', i_table::regclass
             using errcode = '55000', hint = 'Drop the trigger and make one that executes pgq.' || i_kind || '.';
     end if;
-    e := pgq.capture_expressions(i_kind, i_table, i_operation, i_args, i_before, i_new, i_old, pgq.capture_zone());
+    e := pgq.capture_expressions(i_kind, i_table, i_operation, i_args, i_before, i_new, i_old, pgq.capture_style());
     return 'select ' || coalesce(e.checked, 'null::text') || ', ' || e.types[1] || ', ' || e.data || ', '
         || array_to_string(e.types[2:], ', ');
 end;
@@ -95,7 +95,7 @@ create or replace function pgq.capture_arm_query(
     i_table oid,
     i_operation text,
     i_args text[],
-    i_zone text
+    i_style text
 )
 returns text
 language plpgsql
@@ -105,7 +105,7 @@ as $$
 declare
     paired constant boolean := i_operation = 'UPDATE' and pgq.capture_is_paired(i_kind, i_args);
     e constant record :=
-        pgq.capture_expressions(i_kind, i_table, i_operation, i_args, false, 'pgq_new', 'pgq_old', i_zone);
+        pgq.capture_expressions(i_kind, i_table, i_operation, i_args, false, 'pgq_new', 'pgq_old', i_style);
     source constant text := pgq.capture_arm_source(i_table, i_operation, paired);
     condition text;
     fields text;
@@ -242,7 +242,13 @@ comment on function pgq.capture_row_body(text, pg_catalog.pg_trigger, text, text
 
 -- Writes the function behind a compiled trigger, new or again; returns its name. It belongs to the owner of pgq and runs
 -- with his rights: its text is made here from the catalog, and only administrators may make triggers of it.
-create or replace function pgq.capture_write_function(i_table oid, i_trigger_name text, i_form text)
+-- i_only_name is for the time before there is a trigger that calls it: then it is only there.
+create or replace function pgq.capture_write_function(
+    i_table oid,
+    i_trigger_name text,
+    i_form text,
+    i_only_name boolean default false
+)
 returns text
 language plpgsql
 security definer
@@ -279,13 +285,17 @@ begin
         into name;
     end if;
 
-    -- Each statement here has a snapshot of its own: what is written must be of one and the same shape of the table.
     fingerprint := pgq.capture_fingerprint(i_table, name);
-    if i_form = 'row' then
+    if i_only_name and was.form = i_form then
+        return name;
+    elsif i_only_name then
+        body := 'begin return null; end';
+    elsif i_form = 'row' then
         body := pgq.capture_row_body(was.kind, this, name, fingerprint, queue);
     else
         body := pgq.capture_statement_body(was.kind, this, name, fingerprint, queue);
     end if;
+    -- Each statement here has a snapshot of its own: what is written must be of one and the same shape of the table.
     if pgq.capture_fingerprint(i_table, name) <> fingerprint or this <> pgq.capture_trigger(i_table, i_trigger_name) then
         raise exception 'table % was changed while its capture was compiled', i_table::regclass
             using errcode = '40001', hint = 'Try again.';
@@ -300,7 +310,7 @@ begin
 end;
 $$;
 
-comment on function pgq.capture_write_function(oid, text, text) is
+comment on function pgq.capture_write_function(oid, text, text, boolean) is
     'Writes the function of a compiled capture trigger; returns its name';
 
 

@@ -207,7 +207,7 @@ begin
             using errcode = '55000', hint = 'Call pgq.compile_capture or pgq.maint_refresh_captures.';
     end if;
     return format('select pg_catalog.count(pgq.insert_event(%L, s.f1, s.f2, s.f3, s.f4, s.f5, s.f6)) from (%s) s',
-        i_args[1], pgq.capture_arm_query(i_kind, i_table, i_operation, i_args, pgq.capture_zone()));
+        i_args[1], pgq.capture_arm_query(i_kind, i_table, i_operation, i_args, pgq.capture_style()));
 end;
 $$;
 
@@ -239,7 +239,7 @@ begin
         E'declare\n'
         '    stale_query text;\n'
         '    table_number integer;\n'
-        '    own_zone boolean := %s;\n'
+        '    other_style boolean := %s;\n'
         'begin\n'
         '    if %s\n'
         '    then\n'
@@ -256,13 +256,13 @@ begin
         '        perform pgq.capture_key_changed();\n'
         '    end if;\n'
         '    table_number := pgq.capture_queue_%s(%L, %L, %L);\n',
-        pgq.capture_zone(),
+        pgq.capture_style(),
         pgq.capture_stale_condition(i_trigger.tgrelid, i_function, i_fingerprint),
         i_kind, i_function, pgq.capture_keys(i_trigger.tgrelid),
         i_queue.queue_id, i_queue.queue_name, i_queue.queue_data_pfx, i_queue.queue_event_seq
     );
     for nr in 1 .. cardinality(operations) loop
-        source := pgq.capture_arm_query(i_kind, i_trigger.tgrelid, operations[nr], args, 'own_zone');
+        source := pgq.capture_arm_query(i_kind, i_trigger.tgrelid, operations[nr], args, 'other_style');
         body := body || format(E'    %s tg_op operator(pg_catalog.=) %L then\n',
             case when nr = 1 then 'if' else 'elsif' end, operations[nr]);
         for table_number in 0 .. i_queue.queue_ntables - 1 loop

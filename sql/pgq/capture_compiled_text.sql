@@ -7,9 +7,9 @@
 
 
 -- SQL for a url-encoded row with one test and a few replacements for all columns together, where the values hold nothing
--- else to encode than blanks, colons and plus signs. A session's own time zone may have any abbreviation: i_zone is SQL
--- for whether it could be one of these.
-create or replace function pgq.capture_row_at_once(i_table oid, i_args text[], i_record text, i_zone text)
+-- else to encode than blanks, colons and plus signs. So do dates in the style ISO; other styles have
+-- slashes and names of time zones, which hold anything. i_style is SQL for whether the session has another style.
+create or replace function pgq.capture_row_at_once(i_table oid, i_args text[], i_record text, i_style text)
 returns text
 language plpgsql
 stable
@@ -21,7 +21,7 @@ declare
     value text;
     parts text[] := '{}';
     tested text[] := '{}';
-    has_zone boolean := false;
+    has_style boolean := false;
     has_marks boolean := false;
 begin
     for c in
@@ -46,7 +46,7 @@ begin
             'timestamp with time zone')
         then
             has_marks := true;
-            has_zone := has_zone or c.base = 'timestamp with time zone';
+            has_style := has_style or c.base not like 'time with%';
         elsif pgq.capture_url(c.column_type, 'x') <> pgq.capture_text(c.column_type, 'x') then
             tested := tested || value;
             has_marks := true;
@@ -61,9 +61,9 @@ begin
             ' ''+'', ''%%2b''), '' '', ''+''), '':'', ''%%3a'') end',
         concat_ws(
             ' or ',
-            case when tested = '{}' and not has_zone then 'false' end,
-            case when has_zone then
-                i_zone
+            case when tested = '{}' and not has_style then 'false' end,
+            case when has_style then
+                i_style
             end,
             case when tested <> '{}' then
                 case when cardinality(tested) = 1 then tested[1] else pgq.capture_concat(tested) end
@@ -80,18 +80,18 @@ comment on function pgq.capture_row_at_once(oid, text[], text, text) is
     'SQL for a url-encoded row, encoded at once where it can be';
 
 
--- SQL for whether the session's time zone is one whose abbreviation may hold anything.
-create or replace function pgq.capture_zone()
+-- SQL for whether the session shows dates in another style than ISO.
+create or replace function pgq.capture_style()
 returns text
 language sql
 immutable
 set search_path = pg_catalog, pg_temp
 as $$
-    select 'pg_catalog.strpos(pg_catalog.current_setting(''TimeZone''), ''<'') operator(pg_catalog.>) 0'
+    select 'not pg_catalog.starts_with(pg_catalog.current_setting(''DateStyle''), ''ISO'')'
 $$;
 
-comment on function pgq.capture_zone() is
-    'SQL that tells of time zones with abbreviations of their own';
+comment on function pgq.capture_style() is
+    'SQL that tells of dates in another style than ISO';
 
 
 -- The expressions of one operation's event, with the faster form of a row where there is one. data raises where sqltriga
@@ -104,7 +104,7 @@ create or replace function pgq.capture_expressions(
     i_before boolean,
     i_new text,
     i_old text,
-    i_zone text,
+    i_style text,
     out checked text,
     out types text[],
     out data text
@@ -122,7 +122,7 @@ begin
     types := array[s.ev_type, s.ev_extra1, s.ev_extra2, s.ev_extra3, s.ev_extra4];
     data := s.ev_data;
     if i_kind = 'logutriga' and s.ev_data = pgq.capture_row(i_kind, i_table, i_args, this) then
-        data := coalesce(pgq.capture_row_at_once(i_table, i_args, this, i_zone), data);
+        data := coalesce(pgq.capture_row_at_once(i_table, i_args, this, i_style), data);
     elsif s.needs_data then
         data := format('coalesce(%s, pgq.capture_null_key())', data);
     end if;
@@ -206,7 +206,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     e constant record := pgq.capture_expressions(
-        i_kind, i_table, i_operation, i_args, i_before, 'new', 'old', pgq.capture_zone());
+        i_kind, i_table, i_operation, i_args, i_before, 'new', 'old', pgq.capture_style());
     fields text[] := '{}';
     body text := '';
     result constant text := pgq.capture_result(i_args, i_operation, i_before);
