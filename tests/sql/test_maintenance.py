@@ -93,10 +93,11 @@ def test_tables_are_to_be_vacuumed_by_hand_only_where_autovacuum_is_off(private_
 
     asyncio.run(run())
     own = ["pgq.subscription", "pgq.consumer", "pgq.queue", "pgq.tick", "pgq.retry_queue"]
+    added = ["pgq.delayed_event", "pgq.event_key", "pgq.dead_letter"]
     with psycopg.connect(cluster.dsn(), autocommit=True) as conn:
-        assert [row[0] for row in conn.execute("select pgq.maint_tables_to_vacuum()")] == own
+        assert [row[0] for row in conn.execute("select pgq.maint_tables_to_vacuum()")] == [*own, *added]
         conn.execute("create schema pgq_ext create table completed_event (n int) create table completed_tick (n int)")
-        tables = [*own, "pgq_ext.completed_tick", "pgq_ext.completed_event"]
+        tables = [*own, "pgq_ext.completed_tick", "pgq_ext.completed_event", *added]
         assert [row[0] for row in conn.execute("select pgq.maint_tables_to_vacuum()")] == tables
         assert _operations(conn) == [("vacuum", table) for table in tables]
 
