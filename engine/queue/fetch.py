@@ -12,10 +12,14 @@ from .model import Batch
 from .requests import Commit, Place, Program, Receive, Received, Rows, Send, value
 from .settings import ConsumerSettings
 
-_SQL = {name: sql.SQL(text) for name, text in queries("queue/consumer.sql").items()}
+_TEXTS = queries("queue/consumer.sql")
+_SQL = {name: sql.SQL(text) for name, text in _TEXTS.items()}
 
 HEAVY = 32_000_000
 """Characters in one piece after which the connection is not kept: libpq never gives the room of a message back."""
+
+SHORT = 200
+"""Events of a batch below which it costs more than it saves to ask for its query's text, or for what comes next."""
 
 _SLOW = 0.005
 """Seconds that reading a heavy piece takes at least; others are not worth counting."""
@@ -120,9 +124,17 @@ class Foreseen:
         )
 
 
+def length(batch: Batch) -> int:
+    """About how many events it has, by the event sequence."""
+    return (batch.tick_event_seq or 0) - (batch.prev_tick_event_seq or 0)
+
+
 def event_sql(batch: Batch) -> Program[str]:
     """The statement that reads the open batch's events."""
-    return str((yield from value(Place.QUEUE, queries("queue/consumer.sql")["event_sql"], batch.batch_id)))
+    if 0 < length(batch) < SHORT:
+        # Nothing to ask the server for: its function does as well here.
+        return _TEXTS["short_events"].format(batch=batch.batch_id)
+    return str((yield from value(Place.QUEUE, _TEXTS["event_sql"], batch.batch_id)))
 
 
 def ask_ahead(place: Place, batch: Batch, settings: ConsumerSettings) -> Program[None]:

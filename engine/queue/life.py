@@ -16,7 +16,7 @@ from ..postgres.connect import Backoff
 from ..postgres.sql import queries
 from .event import BatchTags
 from .feed import Feed
-from .fetch import AHEAD, Foreseen, Source, ask_ahead, event_sql, read_ahead
+from .fetch import AHEAD, SHORT, Foreseen, Source, ask_ahead, event_sql, length, read_ahead
 from .model import Batch
 from .requests import (
     Begin,
@@ -45,9 +45,6 @@ _ALL = tuple(Place)
 
 _BREATH = 0.05
 """Seconds between a lost batch and the next try."""
-
-_WORTH_AHEAD = 200
-"""Events of a batch from which on it saves time to ask for the next one early; asking costs four statements."""
 
 logger = logging.getLogger("skyconsole.consumer")
 
@@ -281,7 +278,7 @@ class Life:
             return foreseen.source
         if foreseen is not None:
             yield from self._drop(AHEAD)
-        is_long = 0 < self.settings.lazy_fetch < _length(batch)
+        is_long = 0 < self.settings.lazy_fetch < length(batch)
         events = yield from event_sql(batch)
         if self._reads_ahead and is_long:
             source = Source(Place.AHEAD, events, self.settings)
@@ -299,7 +296,7 @@ class Life:
         """As soon as a batch is in work: ask what comes next, if it is likely that something does."""
         if not (self._reads_ahead and self._is_behind and self.work.may_read_ahead):
             return
-        if _length(batch) < _WORTH_AHEAD:
+        if length(batch) < SHORT:
             return
         place = Place.BEYOND if source.place is Place.AHEAD else Place.AHEAD
         try:
@@ -358,11 +355,6 @@ class Life:
     def _step(self, step: Step, batch: Batch) -> None:
         if self._observer is not None:
             self._observer.on_step(step, batch.batch_id)
-
-
-def _length(batch: Batch) -> int:
-    """About how many events it has."""
-    return (batch.tick_event_seq or 0) - (batch.prev_tick_event_seq or 0)
 
 
 def _logged(statistics: BatchStatistics) -> None:

@@ -32,6 +32,10 @@ select batch_id, cur_tick_id, prev_tick_id, cur_tick_time, prev_tick_time, cur_t
 select last_tick, current_batch
   from pgq.get_consumer_info(%s, %s);
 
+-- name: short_events
+select *
+  from pgq.get_batch_events({batch})
+
 -- name: event_sql
 select pgq.batch_event_sql(%s);
 
