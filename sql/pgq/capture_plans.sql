@@ -40,6 +40,9 @@ comment on table pgq.capture_plan is
 
 grant select on pgq.capture_plan to public;
 
+-- What another release has made may not be what this one makes.
+delete from pgq.capture_plan;
+
 
 -- Makes what a trigger has to do for one operation, or raises the error that it always gives (spec/pgq.md 8.2) and that
 -- capture_verify does not know.
@@ -292,11 +295,10 @@ comment on function pgq.capture_fits(oid, record) is
 
 
 -- How often this transaction has changed pg_attribute (1249) and pg_index (2610): it grows with each change of a table
--- that matters here. NULL if the server does not count.
+-- that matters here. NULL if the server does not count. Volatile, as what it calls, so that it is expanded in line.
 create or replace function pgq.capture_changes()
 returns text
 language sql
-stable
 as $$
     select case when pg_catalog.current_setting('track_counts') operator(pg_catalog.=) 'on' then
         pg_catalog.concat_ws(' ',
