@@ -57,8 +57,8 @@ begin
     end if;
 
     return format(
-        'case when %s then %s else pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(%s,'
-            ' ''+'', ''%%2b''), '' '', ''+''), '':'', ''%%3a'') end',
+        'case when %s then %s else pg_catalog.replace(pg_catalog.replace(pg_catalog.replace('
+            '%s collate pg_catalog."C", ''+'', ''%%2b''), '' '', ''+''), '':'', ''%%3a'') end',
         concat_ws(
             ' or ',
             case when tested = '{}' and not has_style then 'false' end,
