@@ -484,12 +484,11 @@ def test_the_bytes_of_values_that_are_encoded_at_once_and_of_others(twins: Twins
     twins.same(least=255)
 
 
-def test_a_dump_with_compiled_triggers_is_restored_and_captures(server: Any, twins: Twins) -> None:
+def test_a_dump_with_compiled_triggers_is_restored_and_captures(server: Any, dsn: str, twins: Twins) -> None:
     bindir = server.cluster.binaries.bindir
     if not (bindir / "pg_dump").is_file() or not (bindir / "psql").is_file():
         pytest.skip("pg_dump and psql are not installed beside this server")
     twins.make(TABLE)
-    dsn = twins.conn.info.dsn
     dump = subprocess.run([bindir / "pg_dump", dsn], capture_output=True, check=True, text=True).stdout
     name = server.create_database()
     try:
@@ -507,3 +506,66 @@ def test_a_dump_with_compiled_triggers_is_restored_and_captures(server: Any, twi
             assert len(restored_twins.same()) == 10
     finally:
         server.drop_database(name)
+
+
+TYPES = """
+create type mood as enum ('sad', 'so so');
+create type pair as (x integer, y text);
+create domain small as integer check (value < 10);
+create table t (id integer primary key, m mood, p pair, s small, l pair[]);
+insert into t select i, 'sad', '(1,"a b")', i, '{"(1,c)"}' from generate_series(1, 3) i;
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_types_that_change_under_the_table(twins: Twins, kind: str) -> None:
+    twins.make(TYPES, kind=kind)
+    with psycopg.connect(twins.conn.info.dsn, autocommit=True) as other:
+        twins.both("update t set s = s + 1", other)
+        for change in (
+            "alter type mood add value 'new & good'",
+            "alter type pair add attribute z numeric",
+            "alter domain small drop constraint small_check",
+            "alter type pair rename attribute x to first",
+            "alter type mood rename value 'so so' to 'so'",
+            "alter type pair rename to couple",
+        ):
+            twins.change(change)
+            twins.both("update t set s = s + 1, p = p", other)
+        twins.both("update t set m = 'new & good', p = row(1, 'x', 1.0), s = 50", other)
+        twins.both("update t set m = 'so', p = row(1, 'x', 1.00)", other)
+        twins.both("alter type couple add attribute j json", other)
+        twins.both("update t set p = row(1, 'x', 1.0, '{}') where id = 1", other)
+        twins.both("update t set p = row(1, 'x', 1.0, '{ }') where id = 1", other)
+    twins.same(least=20)
+
+
+def test_prepared_and_pipelined_sessions_notice_it_too(twins: Twins) -> None:
+    twins.make(TABLE)
+    with psycopg.connect(twins.conn.info.dsn, autocommit=True) as other:
+        # The driver would deallocate ours after DDL.
+        other.prepare_threshold = None
+        for schema in twins.names:
+            other.execute(f"prepare {schema} as update {schema}.t set a = a + 1".encode())
+        for change in ("alter table t add column more text default 'm'", "alter table t rename b to other"):
+            for schema in twins.names:
+                for _ in range(7):
+                    other.execute(f"execute {schema}".encode())
+            twins.change(change)
+            for schema in twins.names:
+                other.execute(f"execute {schema}".encode())
+            with other.pipeline():
+                for schema in twins.names:
+                    other.execute(f"update {schema}.t set a = a + 1".encode())
+                    other.execute(f"alter table {schema}.t add column {change.split()[3]}_2 integer".encode())
+                    other.execute(f"update {schema}.t set a = a + 1".encode())
+    assert "other=" in twins.same(least=80)[-1][1]
+
+
+def test_events_of_a_statement_keep_the_order_of_its_rows(twins: Twins) -> None:
+    twins.make("create table t (id integer primary key, a integer)", ", 'backup'", kind="sqltriga")
+    twins.conn.execute("set work_mem = '64kB'")
+    twins.both("insert into t select i, i from generate_series(1, 3000) i order by i * 7919 % 3001")
+    twins.both("update t set a = a + 1 where id % 3 <> 0")
+    twins.both("delete from t using generate_series(1, 3000) i where i = id and a % 5 = 0")
+    twins.same(least=5000)
