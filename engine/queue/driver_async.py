@@ -9,6 +9,7 @@ from typing import Any, TypeVar, assert_never
 import psycopg
 from psycopg.generators import fetch_many, send
 from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
 
 from ..postgres.connect import connect
 from .events import AsyncEvents
@@ -19,6 +20,7 @@ from .requests import (
     Execute,
     Handle,
     IsBroken,
+    IsOpen,
     Place,
     Program,
     Receive,
@@ -72,7 +74,9 @@ class AsyncDriver:
     async def _answer(self, request: Request) -> Any:
         match request:
             case Execute(place, query, parameters):
-                cursor = await (await self.connection(place)).execute(query, parameters)
+                # Whatever row factory a handler has set.
+                cursor = (await self.connection(place)).cursor(row_factory=tuple_row)
+                await cursor.execute(query, parameters)
                 return await cursor.fetchall() if cursor.description else []
             case Send(place, statements):
                 connection = await self.connection(place)
@@ -84,6 +88,8 @@ class AsyncDriver:
             case Begin(place):
                 # Open from here on: a handler's `async with db.transaction()` is then a savepoint, and commits nothing.
                 return await (await self.connection(place)).execute("begin")
+            case IsOpen(place):
+                return (await self.connection(place)).info.transaction_status != TransactionStatus.IDLE
             case Commit(place):
                 connection = await self.connection(place)
                 was_open = connection.info.transaction_status != TransactionStatus.IDLE

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, assert_never
 import psycopg
 from psycopg.generators import fetch_many, send
 from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
 
 from ..postgres.connect import connect_sync
 from .events import SyncEvents
@@ -20,6 +21,7 @@ from .requests import (
     Execute,
     Handle,
     IsBroken,
+    IsOpen,
     Place,
     Program,
     Receive,
@@ -78,7 +80,8 @@ class SyncDriver:
     def _answer(self, request: Request) -> Any:
         match request:
             case Execute(place, query, parameters):
-                cursor = self.connection(place).execute(query, parameters)
+                # Whatever row factory a handler has set.
+                cursor = self.connection(place).cursor(row_factory=tuple_row).execute(query, parameters)
                 return cursor.fetchall() if cursor.description else []
             case Send(place, statements):
                 connection = self.connection(place)
@@ -90,6 +93,8 @@ class SyncDriver:
             case Begin(place):
                 # Open from here on: a handler's `with db.transaction()` is then a savepoint, and commits nothing.
                 return self.connection(place).execute("begin")
+            case IsOpen(place):
+                return self.connection(place).info.transaction_status != TransactionStatus.IDLE
             case Commit(place):
                 connection = self.connection(place)
                 was_open = connection.info.transaction_status != TransactionStatus.IDLE
@@ -130,5 +135,9 @@ class SyncDriver:
             left = end - time.monotonic()
             if self._stop.requested or left <= 0:
                 return False
-            watched: list[Any] = [self._stop] if listening is None else [self._stop, connection]
-            select.select(watched, [], [], left)
+            # Not select.select, which refuses the descriptors of a process with more than a thousand.
+            poll = select.poll()
+            poll.register(self._stop.fileno(), select.POLLIN)
+            if listening is not None:
+                poll.register(connection.fileno(), select.POLLIN)
+            poll.poll(left * 1000)

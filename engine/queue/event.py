@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from .retry import Dead, Retry, RetryPolicy, Verdict, backed_off
+from .retry import LONGEST_WAIT, Dead, Retry, RetryPolicy, Verdict, backed_off
 from .settings import EVENT_COLUMNS
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -44,7 +44,7 @@ class BatchTags:
         self.verdicts[event_id] = (
             backed_off(self.policy, retries, f"given up after {retries} retries", dead_letters=self.dead_letters)
             if seconds is None
-            else Retry(int(seconds))
+            else Retry(int(min(seconds, LONGEST_WAIT)))
         )
 
     def dead(self, event_id: int, reason: str) -> None:
@@ -53,7 +53,7 @@ class BatchTags:
             raise LookupError("A consumer of this kind cannot set events aside: its position is a tick.")
         if not self.dead_letters:
             raise LookupError("This server keeps no dead letters: its pgq has no function event_dead.")
-        self.verdicts[event_id] = Dead(reason)
+        self.verdicts[event_id] = Dead(str(reason))
 
     @property
     def retries(self) -> dict[int, int]:

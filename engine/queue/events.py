@@ -78,6 +78,8 @@ class SyncEvents(_Events):
                     for database in databases:
                         savepoints.enter_context(database.transaction())
                     handler(event)
+                    # Before the savepoint ends: it takes the event back, and spares those after it.
+                    feed.check_sound(databases)
             except Exception as error:
                 feed.failed(event, error, databases)
 
@@ -139,5 +141,6 @@ class AsyncEvents(_Events):
                 for database in databases:
                     await savepoints.enter_async_context(database.transaction())
                 await handler(event)
+                feed.check_sound(databases)
         except Exception as error:
             feed.failed(event, error, databases)

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 from typing import Any
 
+import psycopg
+from psycopg.pq import TransactionStatus
+
 from .event import BatchTags, Event, event_class
 from .model import Batch
 from .requests import Program, Rows
@@ -87,9 +90,15 @@ class Feed:
         self._touched = time.monotonic()
         return self._work.touch()
 
+    def check_sound(self, databases: Sequence[Any]) -> None:
+        """After an event. Raises for a handler that went on after an error that aborted the transaction."""
+        if any(database.info.transaction_status == TransactionStatus.INERROR for database in databases):
+            raise psycopg.errors.InFailedSqlTransaction("the handler went on after an SQL error")
+
     def failed(self, event: Event, error: Exception, databases: Sequence[Any]) -> None:
         """Tag an event whose handler raised; raises the error again when it is not the event's alone."""
-        if any(database.closed for database in databases):
+        # Its savepoint took the event's work back, unless the connection or the whole transaction is gone.
+        if any(database.info.transaction_status != TransactionStatus.INTRANS for database in databases):
             raise error
         tags = self.tags
         verdict = judged(

@@ -9,7 +9,7 @@ from psycopg import sql
 
 from ..postgres.sql import queries
 from .model import Batch
-from .requests import Commit, Place, Program, Receive, Received, Rows, Send, value
+from .requests import Commit, Execute, IsOpen, Place, Program, Receive, Received, Rows, Send, value
 from .settings import ConsumerSettings
 
 _TEXTS = queries("queue/consumer.sql")
@@ -31,11 +31,12 @@ AHEAD = (Place.AHEAD, Place.BEYOND)
 class Source:
     """The rows of one batch, piece by piece.
 
-    In Place.QUEUE the cursor lives in the handler's transaction, which is begun with it. Ahead of the handler one piece
-    is on its way while another is in work: its statement is sent early, and the server works while the handler does.
+    In Place.QUEUE the cursor lives in the handler's transaction, which is begun with it, and given `claims` as that of
+    this batch. Ahead of the handler one piece is on its way while another is in work: its statement is sent early, and
+    the server works while the handler does.
     """
 
-    def __init__(self, place: Place, events: str, settings: ConsumerSettings) -> None:
+    def __init__(self, place: Place, events: str, settings: ConsumerSettings, claims: Batch | None = None) -> None:
         self.place = place
         self.exhausted = False
         self.is_heavy = False
@@ -51,7 +52,7 @@ class Source:
             events=sql.SQL(events),
             condition=sql.SQL(settings.condition or "true"),
             fetch=self._fetch,
-            room=_SQL["room"] if place in AHEAD else sql.SQL(""),
+            room=_SQL["room"] if place in AHEAD else _claim(claims) if claims is not None else sql.SQL(""),
         )
 
     def start(self) -> Program[None]:
@@ -122,6 +123,23 @@ class Foreseen:
             theirs.prev_tick_time,
             theirs.tick_time,
         )
+
+
+def begin_work(place: Place, batch: Batch) -> Program[None]:
+    """Begin the transaction in which this batch is worked on."""
+    yield Execute(place, sql.SQL("\n").join((_SQL["begin"], _claim(batch))))
+
+
+def is_undone(place: Place, batch: Batch) -> Program[bool]:
+    """Whether the transaction that was begun for this batch was rolled back. Costs nothing while it is open."""
+    if (yield IsOpen(place)):
+        return False
+    claimed = yield from value(place, _TEXTS["claimed"])
+    return bool(claimed != str(batch.batch_id))
+
+
+def _claim(batch: Batch) -> sql.Composed:
+    return _SQL["claim"].format(batch=sql.Literal(str(batch.batch_id)))
 
 
 def length(batch: Batch) -> int:

@@ -16,10 +16,9 @@ from ..postgres.connect import Backoff
 from ..postgres.sql import queries
 from .event import BatchTags
 from .feed import Feed
-from .fetch import AHEAD, SHORT, Foreseen, Source, ask_ahead, event_sql, length, read_ahead
+from .fetch import AHEAD, SHORT, Foreseen, Source, ask_ahead, begin_work, event_sql, is_undone, length, read_ahead
 from .model import Batch
 from .requests import (
-    Begin,
     Close,
     Commit,
     Execute,
@@ -33,12 +32,12 @@ from .requests import (
     rows,
     value,
 )
-from .retry import reason_of
+from .retry import reason_of, writable
 from .steps import BatchStatistics, Observer, Report, Step
 from .stopping import Stop, StopNow
 from .ticks import tick_channel
 from .urlencoding import EncodingError
-from .work import BatchLostError, Capabilities, NotRegisteredError, PlainWork
+from .work import BatchLostError, Capabilities, NotRegisteredError, PlainWork, WorkUndoneError
 
 _SQL = queries("queue/consumer.sql")
 _ALL = tuple(Place)
@@ -100,8 +99,8 @@ class Life:
     def _is_fatal(self, error: Exception) -> bool:
         if isinstance(error, NotRegisteredError):
             return not self._worked
-        # An event that cannot be read is a failing handler's affair.
-        return isinstance(error, SkyError) and not isinstance(error, UnreachableError | EncodingError)
+        # An event that cannot be read, or a rollback, is a failing handler's affair.
+        return isinstance(error, SkyError) and not isinstance(error, UnreachableError | EncodingError | WorkUndoneError)
 
     def _recover(self, error: Exception) -> Program[None]:
         lost = isinstance(error, UnreachableError)
@@ -216,9 +215,11 @@ class Life:
             count = yield from self._handle(batch, tags)
         else:
             yield from self._forget()
-            yield from self._begin()
+            yield from self._begin(batch)
         # A handler that came back too late was left behind, and its batch handed back.
         self._stop.check()
+        if admitted:
+            yield from self._check_work(batch)
         if admitted and (yield from self.work.seal(batch, tags)):
             self._step(Step.REMOTE_COMMITTED, batch)
         try:
@@ -248,7 +249,7 @@ class Life:
         source = yield from self._source(batch)
         yield from source.arrive()
         if source.place is not Place.QUEUE:
-            yield from self._begin()
+            yield from self._begin(batch)
         self._step(Step.FETCHED, batch)
 
         has_begun = False
@@ -288,7 +289,7 @@ class Life:
                 self._without_second(error)
             else:
                 return source
-        source = Source(Place.QUEUE, events, self.settings)
+        source = Source(Place.QUEUE, events, self.settings, None if self.settings.autocommit else batch)
         yield from source.start()
         return source
 
@@ -333,9 +334,21 @@ class Life:
         self._asked = None
         yield Close(places)
 
-    def _begin(self) -> Program[None]:
+    def _begin(self, batch: Batch) -> Program[None]:
         if not self.settings.autocommit:
-            yield Begin(Place.QUEUE)
+            yield from begin_work(Place.QUEUE, batch)
+
+    def _check_work(self, batch: Batch) -> Program[None]:
+        """A handler that commits is warned of at the end; one that rolled back would lose the work on other events."""
+        if self.settings.autocommit or not self.work.keeps_work:
+            return
+        for place in self.work.handler_places:
+            if (yield from is_undone(place, batch)):
+                raise WorkUndoneError(
+                    f"The handler rolled back the transaction of batch {batch.batch_id}, and with it the work on "
+                    "earlier events: the batch comes again.",
+                    "Leave commit and rollback to the consumer: put what may fail into `with db.transaction():`.",
+                )
 
     def _settle(self, batch: Batch, tags: BatchTags) -> Program[None]:
         """Write the retries and the dead letters, in the transaction that finishes the batch."""
@@ -343,7 +356,8 @@ class Life:
             yield Execute(Place.QUEUE, _SQL["event_retry"], (batch.batch_id, list(retries), list(retries.values())))
             self._step(Step.RETRY_TAGGED, batch)
         if letters := tags.letters:
-            yield Execute(Place.QUEUE, _SQL["event_dead"], (batch.batch_id, list(letters), list(letters.values())))
+            reasons = [writable(reason, self.work.capabilities.encoding) for reason in letters.values()]
+            yield Execute(Place.QUEUE, _SQL["event_dead"], (batch.batch_id, list(letters), reasons))
             self._step(Step.DEAD_TAGGED, batch)
 
     def _tell_idle(self) -> None:

@@ -79,6 +79,7 @@ class LocalWork(PlainWork):
     """A consumer that trusts its file more than the queue."""
 
     may_retry = False
+    keeps_work = False
 
     def __init__(self, settings: ConsumerSettings) -> None:
         if settings.local_tracking_file is None:

@@ -12,10 +12,10 @@ from dataclasses import replace
 from ..errors import UsageError
 from ..postgres.sql import queries
 from .event import BatchTags
-from .fetch import Source, event_sql
+from .fetch import Source, begin_work, event_sql
 from .model import Batch
 from .position import LostPositionError, Mark, is_next, remade
-from .requests import Begin, Commit, Place, Program, Rollback, rows, value
+from .requests import Commit, Place, Program, Rollback, rows, value
 from .retry import Dead, Retry
 from .settings import ConsumerSettings
 from .work import BatchLostError, NotRegisteredError, PlainWork
@@ -74,7 +74,7 @@ class MarkedWork(PlainWork):
 
     def begin_apart(self, batch: Batch) -> Program[None]:
         """Begin the target's transaction so that no other process works on this batch. Raises BatchLostError."""
-        yield Begin(Place.REMOTE)
+        yield from begin_work(Place.REMOTE, batch)
         yield from value(Place.REMOTE, _MARKS["guard"], self._name)
         if not (yield from value(Place.QUEUE, _CONSUMER["still_open"], batch.batch_id)):
             raise BatchLostError(f"Batch {batch.batch_id} was finished by another process before we began.")

@@ -73,6 +73,13 @@ class Begin:
 
 
 @dataclass(frozen=True, slots=True)
+class IsOpen:
+    """Whether a transaction is open; the answer is True or False."""
+
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """Commit, if a transaction is open; the answer tells whether one was."""
 
@@ -120,7 +127,7 @@ class Wait:
     listening: Place | None = None
 
 
-Request = Execute | Send | Receive | Begin | Commit | Rollback | Close | IsBroken | Handle | Wait
+Request = Execute | Send | Receive | Begin | IsOpen | Commit | Rollback | Close | IsBroken | Handle | Wait
 
 T = TypeVar("T")
 Program = Generator[Request, Any, T]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 import random
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from ..postgres.refusals import redact
 
 OnError = Literal["repeat", "retry", "dead_letter"]
 """What an exception of `process_event` does: the whole batch again, this event later, or this event set aside."""
+
+LONGEST_WAIT = 2**31 - 1
+"""Seconds that an event can be retried after at most, 68 years: those of PostgreSQL's integer."""
 
 LONGEST_REASON = 500
 """Characters of a dead letter's reason that we write at most."""
@@ -46,7 +50,7 @@ class RetryPolicy:
         power = min(retries or 0, 64)
         full = min(self.most, self.first * min(self.factor**power, 1e18))
         share = (rng or random).uniform(0, self.jitter) if self.jitter else 0.0
-        return math.ceil(full * (1 - share))
+        return math.ceil(min(full * (1 - share), LONGEST_WAIT))
 
     def exhausted(self, retries: int | None) -> bool:
         """Whether an event that was retried so often (`ev_retry`) is given up now."""
@@ -89,6 +93,18 @@ def judged(
 def reason_of(error: Exception) -> str:
     """The exception's class and the first line of its text, without passwords."""
     lines = str(error).strip().splitlines()
-    # A NUL can stand in an exception's text, but in no text of PostgreSQL.
     text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
     return redact(text).replace("\0", "\\0")[:LONGEST_REASON]
+
+
+def writable(reason: str, encoding: str) -> str:
+    """The reason as a database in this encoding can store it: what it cannot is written as in Python's literals."""
+    # A NUL and lone surrogates can stand in an exception's text, but in no text of PostgreSQL.
+    plain = reason.replace("\0", "\\0").encode(errors="backslashreplace").decode()
+    if encoding in ("UTF8", "SQL_ASCII"):
+        return plain
+    try:
+        codec = codecs.lookup(encoding.replace("WIN", "cp")).name
+    except LookupError:
+        codec = "ascii"
+    return plain.encode(codec, errors="backslashreplace").decode(codec)

@@ -24,15 +24,20 @@ class BatchLostError(SkyError):
     """The batch was finished or taken over by somebody else; what was done for it is rolled back."""
 
 
+class WorkUndoneError(SkyError):
+    """The handler rolled back the transaction of its batch, and with it the work on events before."""
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """Which of our additions the server has."""
+    """Which of our additions the server has, and its database's encoding."""
 
     dead_letters: bool = False
     coop: bool = False
     finish_batch_of: bool = False
     touch: bool = False
     hand_back: bool = False
+    encoding: str = "UTF8"
 
 
 class PlainWork:
@@ -43,6 +48,8 @@ class PlainWork:
     """Whether single events can be retried or set aside."""
     may_read_ahead = True
     """Whether the next batch is foreseeable: nobody else takes batches of this consumer."""
+    keeps_work = True
+    """Whether what the handler does on its connections lasts."""
     touch_interval: float | None = None
     """Seconds after which a batch in work is to be touched; None: never."""
 

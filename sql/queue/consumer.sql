@@ -5,7 +5,8 @@ select to_regprocedure('pgq.event_dead(bigint, bigint, text)') is not null,
        to_regprocedure('pgq_coop.next_batch(text, text, text)') is not null,
        to_regprocedure('pgq_coop.finish_batch_of(text, text, text, bigint)') is not null,
        to_regprocedure('pgq_coop.touch(text, text, text)') is not null,
-       to_regprocedure('pgq_coop.hand_back(text, text, text, bigint)') is not null;
+       to_regprocedure('pgq_coop.hand_back(text, text, text, bigint)') is not null,
+       current_setting('server_encoding');
 
 -- name: queue_id
 select queue_id
@@ -54,6 +55,16 @@ select {columns}
 -- name: room
 select set_config('work_mem', '32MB', true)
  where pg_size_bytes(current_setting('work_mem')) < pg_size_bytes('32MB');
+
+-- Which batch this transaction works on. A handler that commits keeps the setting, one that rolls back takes it away.
+-- name: claim
+select set_config('skyconsole.batch', {batch}, false);
+
+-- name: claimed
+select current_setting('skyconsole.batch', true);
+
+-- name: begin
+begin;
 
 -- name: fetch
 fetch {count} from sky_events;

@@ -22,7 +22,7 @@ from skyconsole.engine.queue import (
 )
 from skyconsole.engine.queue.event import BatchTags, event_class
 from skyconsole.engine.queue.position import Mark, is_next
-from skyconsole.engine.queue.retry import Dead, Retry, backed_off, judged, reason_of
+from skyconsole.engine.queue.retry import Dead, Retry, backed_off, judged, reason_of, writable
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 BATCH = Batch(1, 20, 10, _NOW, _NOW, 0, 0)
@@ -55,6 +55,20 @@ def test_a_reason_is_one_line_without_a_password() -> None:
     assert reason_of(ValueError("a\0b")) == "ValueError: a\\0b"
     assert "geheim" not in reason_of(ValueError("host=x password=geheim"))
     assert len(reason_of(ValueError("x" * 10_000))) == 500
+
+
+@pytest.mark.parametrize(
+    ("encoding", "stored"),
+    [
+        ("UTF8", "ü → \\0 \\udc80"),
+        ("SQL_ASCII", "ü → \\0 \\udc80"),
+        ("LATIN1", "ü \\u2192 \\0 \\udc80"),
+        ("WIN1252", "ü \\u2192 \\0 \\udc80"),
+        ("MULE_INTERNAL", "\\xfc \\u2192 \\0 \\udc80"),
+    ],
+)
+def test_a_reason_is_written_as_the_database_can_store_it(encoding: str, stored: str) -> None:
+    assert writable("ü → \0 \udc80", encoding) == stored
 
 
 @pytest.mark.parametrize(
