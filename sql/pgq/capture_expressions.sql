@@ -187,19 +187,21 @@ begin
         end if;
         expression := pg_catalog.substr(i_args[nr], pg_catalog.strpos(i_args[nr], '=') operator(pg_catalog.+) 1);
         begin
-            execute pg_catalog.concat('explain select ', pgq.capture_rewrite(expression, names));
+            begin
+                execute pg_catalog.concat('explain select ', pgq.capture_rewrite(expression, names));
+            exception
+                when undefined_parameter then
+                    execute pg_catalog.concat('explain select ', pgq.capture_rewrite(expression, names, fields))
+                    using i_new, i_old;
+            end;
         exception
-            when undefined_parameter then
-                execute pg_catalog.concat('explain select ', pgq.capture_rewrite(expression, names, fields))
-                using i_new, i_old;
+            when others then
+                if pg_catalog.left(sqlstate, 2) operator(pg_catalog.=) any (array['42', '0A', 'XX']) then
+                    raise;
+                end if;
         end;
         before := after;
     end loop;
-exception
-    when others then
-        if pg_catalog.left(sqlstate, 2) operator(pg_catalog.=) any (array['42', '0A', 'XX']) then
-            raise;
-        end if;
 end;
 $$;
 

@@ -256,3 +256,10 @@ def test_wide_tables_give_every_column(queue: Drive, columns: int) -> None:
     encoded = {None: "", "": "=", "x": "=x", '"': "=%22", "(a, b)": "=%28a%2c+b%29", "\\": "=%5c", "1": "=1"}
     expected = "&".join(f"c{n}{encoded[text]}" for n, text in enumerate(texts, 1))
     assert _events(conn) == [("I:c1", expected)]
+
+
+def test_the_first_argument_that_is_wrong_is_told_whatever_fails_when_it_runs(queue: Drive) -> None:
+    queue.conn.execute("create table t (id integer primary key, a text)")
+    _capture(queue.conn, "ev_extra1=1/0", "ev_extra2=a is is", "ev_type=õ", "nonsense")
+    with pytest.raises(psycopg.errors.SyntaxError, match='syntax error at or near "is"'):
+        queue.conn.execute(FIRST)
