@@ -30,7 +30,7 @@ begin
             using errcode = '55000', hint = 'Drop the trigger and make one that executes pgq.' || i_kind || '.';
     end if;
     e := pgq.capture_expressions(i_kind, i_table, i_operation, i_args, i_before, i_new, i_old, pgq.capture_style());
-    return 'select ' || coalesce(e.checked, 'null::text') || ', ' || e.types[1] || ', ' || e.data || ', '
+    return 'select ' || coalesce(e.checked, 'null::pg_catalog.text') || ', ' || e.types[1] || ', ' || e.data || ', '
         || array_to_string(e.types[2:], ', ');
 end;
 $$;
@@ -107,14 +107,18 @@ declare
     e constant record :=
         pgq.capture_expressions(i_kind, i_table, i_operation, i_args, false, 'pgq_new', 'pgq_old', i_style);
     source constant text := pgq.capture_arm_source(i_table, i_operation, paired);
-    condition text;
+    condition text := '';
     fields text;
 begin
     fields := format('%s as f1, %s as f2, %s as f3, %s as f4, %s as f5, %s as f6',
         e.types[1], e.data, e.types[2], e.types[3], e.types[4], e.types[5]);
-    if i_operation <> 'UPDATE' or paired then
-        condition := ' where case ' || e.checked || ' when ''key'' then pgq.capture_key_changed()'
-            ' when ''null'' then pgq.capture_null_key() is null when ''none'' then false else true end';
+    if e.checked is not null and (i_operation <> 'UPDATE' or paired) then
+        -- Not `case ... when 'key'`: its operator would be looked up in the search_path of whoever changes the table.
+        condition := format(
+            ' where case when (%1$s) is null then true'
+                ' when (%1$s) operator(pg_catalog.=) ''key'' then pgq.capture_key_changed()'
+                ' when (%1$s) operator(pg_catalog.=) ''null'' then pgq.capture_null_key() is null else false end',
+            e.checked);
     end if;
     return concat('select ', fields, ' from ', source, condition, ' order by pgq_new.' || substring(source, '\((nr_*)'));
 end;
@@ -192,13 +196,13 @@ declare
 begin
     body := format(
         E'declare\n'
-        '    verdict text;\n'
-        '    data text;\n'
-        '    field1 text;\n'
-        '    field2 text;\n'
-        '    field3 text;\n'
-        '    field4 text;\n'
-        '    field5 text;\n'
+        '    verdict pg_catalog.text;\n'
+        '    data pg_catalog.text;\n'
+        '    field1 pg_catalog.text;\n'
+        '    field2 pg_catalog.text;\n'
+        '    field3 pg_catalog.text;\n'
+        '    field4 pg_catalog.text;\n'
+        '    field5 pg_catalog.text;\n'
         'begin\n'
         '    if %s\n'
         '    then\n'

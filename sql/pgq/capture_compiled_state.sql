@@ -199,7 +199,7 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
     select md5(concat_ws('|',
-        'generator 1',
+        'generator 2',
         (
             select concat_ws(',', quote_ident(n.nspname), quote_ident(c.relname), c.relkind, c.relispartition)
             from pg_class c
@@ -367,6 +367,9 @@ $$;
 
 comment on function pgq.capture_queue_changed() is
     'Trigger of pgq.queue: tells compiled capture triggers what changed';
+
+-- Not for triggers of others: it runs with the owner's rights, and a cast of their row type would run with it.
+revoke execute on function pgq.capture_queue_changed() from public;
 
 create or replace trigger capture_queue_changed
 after update or delete on pgq.queue

@@ -236,8 +236,9 @@ declare
     body text;
 begin
     body := format(
-        E'declare\n'
-        '    stale_query text;\n'
+        E'#variable_conflict use_variable\n'
+        'declare\n'
+        '    stale_query pg_catalog.text;\n'
         '    table_number integer;\n'
         '    other_style boolean := %s;\n'
         'begin\n'
