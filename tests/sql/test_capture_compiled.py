@@ -301,6 +301,7 @@ def test_a_transaction_that_does_not_see_the_change_of_the_table_is_told_to_try_
 
 
 HOSTILE = """
+drop schema if exists hostile cascade;
 create schema hostile;
 create table hostile.ran (who text);
 grant usage on schema hostile to public;
@@ -327,16 +328,16 @@ create operator hostile.|| (leftarg = text, rightarg = text, function = hostile.
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_of_a_user_runs_with_the_rights_of_the_owner(each_twins: Twins, kind: str) -> None:
-    conn = each_twins.conn
+def test_nothing_of_a_user_runs_with_the_rights_of_the_owner(twins: Twins, kind: str) -> None:
+    conn = twins.conn
     conn.execute(HOSTILE)
-    each_twins.make(TABLE + "alter table t add column m hostile.mood default 'so so';", ", 'ignore=a'", kind=kind)
+    twins.make(TABLE + "alter table t add column m hostile.mood default 'so so';", ", 'ignore=a'", kind=kind)
     conn.execute("drop role if exists some_writer; create role some_writer; grant pgq_writer to some_writer")
-    for schema in each_twins.names:
+    for schema in twins.names:
         conn.execute(f"grant usage on schema {schema} to some_writer; grant all on {schema}.t to some_writer".encode())
     with psycopg.connect(conn.info.dsn, autocommit=True) as other:
         other.execute("set role some_writer")
-        for schema in each_twins.names:
+        for schema in twins.names:
             other.execute(f"set search_path = hostile, {schema}, pg_catalog".encode())
             other.execute(f"insert into {schema}.t (id, b) values (70, 'x'), (71, 'y')".encode())
             other.execute(f"update {schema}.t set m = 'ok', b = 'z' where pg_catalog.int4eq(id, 70)".encode())
@@ -353,7 +354,7 @@ def test_nothing_of_a_user_runs_with_the_rights_of_the_owner(each_twins: Twins, 
                 f"create trigger x after insert on mine for each row execute function pgq.{name[0]}('q')".encode()
             )
     assert conn.execute("select * from hostile.ran").fetchall() == []
-    each_twins.same(least=4)
+    twins.same(least=4)
     conn.execute("drop owned by some_writer; drop role some_writer")
 
 
@@ -471,8 +472,7 @@ def test_the_bytes_of_values_that_are_encoded_at_once_and_of_others(twins: Twins
         "create table t (id text primary key, v text, w varchar, z timestamptz, d date, c char(3), n numeric, j jsonb)",
         kind=kind,
     )
-    for number in range(1, 256):
-        twins.both(f"insert into t (id, v, w) values ('{number}', chr({number}), ' +:' || chr({number}))")
+    twins.both("insert into t (id, v, w) select i, chr(i), ' +:' || chr(i) from generate_series(1, 255) i")
     for setting in (
         "datestyle = 'SQL, DMY'",
         "datestyle = 'German'",
