@@ -150,7 +150,8 @@ comment on function pgq.event_retry_raw(text, text, timestamptz, bigint, timesta
 
 
 -- Moves up to ten due events back into their queues, for their owners only, and delayed events that are due into theirs;
--- returns how many. Call again until it is 0.
+-- returns how many. Call again until it is 0. Events of a queue that is closed or limited wait without keeping the others
+-- waiting; only when there is nothing else to move, it is an error that they cannot be.
 create or replace function pgq.maint_retry_events()
 returns integer
 language plpgsql
@@ -158,28 +159,51 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     e record;
-    res integer := 0;
+    moved integer[] := '{}';
+    res integer;
 begin
     -- One mover at a time; events may still be added.
     lock table pgq.retry_queue in share update exclusive mode;
 
     for e in
-        select q.queue_name, r.*
+        select q.queue_name, q.queue_per_tx_limit, r.*
         from pgq.retry_queue r
         join pgq.queue q on q.queue_id = r.ev_queue
         where r.ev_retry_after <= current_timestamp
+            and (not q.queue_disable_insert or current_setting('session_replication_role') = 'replica')
+            and q.queue_per_tx_limit is distinct from 0
         order by r.ev_retry_after
         limit 10
     loop
+        continue when e.queue_per_tx_limit > 0
+            and cardinality(array_positions(moved, e.ev_queue)) >= e.queue_per_tx_limit;
         perform pgq.insert_event_raw(e.queue_name, e.ev_id, e.ev_time, e.ev_owner, e.ev_retry,
             e.ev_type, e.ev_data, e.ev_extra1, e.ev_extra2, e.ev_extra3, e.ev_extra4);
 
         delete from pgq.retry_queue
         where ev_owner = e.ev_owner
             and ev_id = e.ev_id;
-        res := res + 1;
+        moved := moved || e.ev_queue;
     end loop;
-    return res + pgq.move_delayed_events();
+
+    res := cardinality(moved) + pgq.move_delayed_events();
+    if res = 0 then
+        select q.queue_name, q.queue_disable_insert
+        from pgq.retry_queue r
+        join pgq.queue q on q.queue_id = r.ev_queue
+        where r.ev_retry_after <= current_timestamp
+            and ((q.queue_disable_insert and current_setting('session_replication_role') <> 'replica')
+                or q.queue_per_tx_limit = 0)
+        order by r.ev_retry_after
+        limit 1
+        into e;
+        if found and e.queue_disable_insert then
+            raise exception 'Insert into queue disallowed' using errcode = 'XX000';
+        elsif found then
+            raise exception 'Queue ''%'' allows max 0 events from one TX', e.queue_name using errcode = 'XX000';
+        end if;
+    end if;
+    return res;
 end;
 $$;
 
