@@ -267,6 +267,8 @@ declare
     fingerprint text;
     body text;
 begin
+    -- One writer at a time: two of one queue would both write the function that knows its current table.
+    perform pg_advisory_xact_lock(hashtext('pgq.capture_write_function'));
     -- No rotation between reading which table is current and writing it down.
     select q.*
     from pgq.queue q
@@ -278,7 +280,6 @@ begin
     end if;
     perform pgq.capture_write_queue(queue, true);
 
-    perform pg_advisory_xact_lock(hashtext('pgq.capture_write_function'));
     if was.form = i_form then
         name := was.kind || '_' || i_form || '_' || was.number;
     else
