@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
@@ -34,6 +35,9 @@ _FIELDS = 6
 _CHUNK_EVENTS = 5_000
 _CHUNK_CHARACTERS = 4_000_000
 _APPLICATION = "skyconsole producer"
+
+SILENCE = 0.1
+"""Seconds without an event of this producer after which a ticker may be idle, and is woken."""
 
 
 class MissingAdditionError(SkyError):
@@ -70,6 +74,20 @@ class _CopyTarget:
     def statement(self) -> sql.Composed:
         schema, _, name = self.table.partition(".")
         return sql.SQL(_SQL["copy"]).format(table=sql.Identifier(schema, name))
+
+
+class _Silence:
+    """How long a producer has been silent. In the caller's transactions it never wakes: they may be prepared, and a
+    transaction that has notified cannot be."""
+
+    def __init__(self, *, own: bool) -> None:
+        self._last = float("-inf") if own else float("inf")
+
+    def broken(self) -> bool:
+        """Whether this event comes after a silence."""
+        now = monotonic()
+        was, self._last = self._last, max(now, self._last)
+        return now - was > SILENCE
 
 
 def _event(fields: Row) -> list[str | None]:
@@ -149,10 +167,12 @@ class Producer:
         self._dsn = where if isinstance(where, str) else None
         self._connection = None if isinstance(where, str) else where
         self._capabilities: _Capabilities | None = None
+        self._silence = _Silence(own=isinstance(where, str))
 
     def insert(self, ev_type: str | None, ev_data: str | None, *extra: str | None) -> int:
         """Insert one event; returns its id. Raises UsageError for more than four extra fields."""
-        return self._value(_SQL["insert_event"], [self.queue_name, *_event((ev_type, ev_data, *extra))])
+        statement = _SQL["insert_event_waking" if self._silence.broken() else "insert_event"]
+        return self._value(statement, [self.queue_name, *_event((ev_type, ev_data, *extra))])
 
     def insert_at(self, ev_at: datetime, ev_type: str | None, ev_data: str | None, *extra: str | None) -> int:
         """Insert an event that appears at a time, not before; returns the delay's id. Raises MissingAdditionError."""
@@ -180,14 +200,15 @@ class Producer:
                     for row in rows:
                         copy.write_row((target.now, *_event(row)))
                         count += 1
-                return count
-            for chunk in _chunks(rows):
+            for chunk in () if target is not None else _chunks(rows):
                 if known.insert_events:
                     cursor.execute(_SQL["insert_events"].encode(), [self.queue_name, *chunk.arrays()])
                 else:
                     events = [[self.queue_name, *event] for event in chunk.events]
                     cursor.executemany(_SQL["insert_event"].encode(), events)
                 count += len(chunk.events)
+            if self._silence.broken():
+                cursor.execute(_SQL["wake"].encode())
         return count
 
     def close(self) -> None:
@@ -239,10 +260,12 @@ class AsyncProducer:
         self._dsn = where if isinstance(where, str) else None
         self._connection = None if isinstance(where, str) else where
         self._capabilities: _Capabilities | None = None
+        self._silence = _Silence(own=isinstance(where, str))
 
     async def insert(self, ev_type: str | None, ev_data: str | None, *extra: str | None) -> int:
         """As Producer.insert."""
-        return await self._value(_SQL["insert_event"], [self.queue_name, *_event((ev_type, ev_data, *extra))])
+        statement = _SQL["insert_event_waking" if self._silence.broken() else "insert_event"]
+        return await self._value(statement, [self.queue_name, *_event((ev_type, ev_data, *extra))])
 
     async def insert_at(self, ev_at: datetime, ev_type: str | None, ev_data: str | None, *extra: str | None) -> int:
         """As Producer.insert_at."""
@@ -266,14 +289,15 @@ class AsyncProducer:
                         for event in chunk.events:
                             await copy.write_row((target.now, *event))
                         count += len(chunk.events)
-                return count
-            async for chunk in _async_chunks(rows):
+            async for chunk in _async_chunks(() if target is not None else rows):
                 if known.insert_events:
                     await cursor.execute(_SQL["insert_events"].encode(), [self.queue_name, *chunk.arrays()])
                 else:
                     events = [[self.queue_name, *event] for event in chunk.events]
                     await cursor.executemany(_SQL["insert_event"].encode(), events)
                 count += len(chunk.events)
+            if self._silence.broken():
+                await cursor.execute(_SQL["wake"].encode())
         return count
 
     async def close(self) -> None:

@@ -8,6 +8,13 @@ select to_regprocedure('pgq.insert_events(text, text[], text[], text[], text[], 
 -- name: insert_event
 select pgq.insert_event(%s, %s, %s, %s, %s, %s, %s);
 
+-- The same, and an idle ticker is told to look now instead of up to a second later.
+-- name: insert_event_waking
+select pgq.insert_event(%s, %s, %s, %s, %s, %s, %s), pg_catalog.pg_notify('pgq_ticker', '');
+
+-- name: wake
+select pg_catalog.pg_notify('pgq_ticker', '');
+
 -- name: insert_event_at
 select pgq.insert_event_at(%s, %s, %s, %s, %s, %s, %s, %s);
 

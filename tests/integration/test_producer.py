@@ -261,3 +261,30 @@ def test_on_the_original_it_is_the_same_on_asyncio(original: str) -> None:
     asyncio.run(run("pgq_admin"))
     asyncio.run(run("pgq_writer"))
     assert _stored(original) == [_whole(row) for row in [*_rows(300), *_rows(300)]]
+
+
+def test_an_event_after_a_silence_wakes_the_ticker(dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as listener, Producer(dsn, QUEUE) as producer:
+        listener.execute("listen pgq_ticker")
+        producer.insert("first", "1")
+        producer.insert("at once", "2")
+        producer.insert_many([("at once", "3")])
+        heard = list(listener.notifies(timeout=5, stop_after=1))
+        assert [notify.channel for notify in heard] == ["pgq_ticker"]
+
+
+def test_many_events_after_a_silence_wake_the_ticker(dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as listener, Producer(dsn, QUEUE) as producer:
+        listener.execute("listen pgq_ticker")
+        producer.insert_many([("first", "1")])
+        assert len(list(listener.notifies(timeout=5, stop_after=1))) == 1
+
+
+def test_in_the_callers_transaction_nobody_is_woken_so_that_it_can_be_prepared(dsn: str) -> None:
+    with psycopg.connect(dsn) as conn:
+        producer = Producer(conn, QUEUE)
+        conn.tpc_begin(conn.xid(1, "sky producer", "wake"))
+        producer.insert("a", "1")
+        producer.insert_many([("b", "2")])
+        conn.tpc_prepare()
+        conn.tpc_rollback()
