@@ -352,12 +352,15 @@ class Life:
 
     def _settle(self, batch: Batch, tags: BatchTags) -> Program[None]:
         """Write the retries and the dead letters, in the transaction that finishes the batch."""
+        retry, dead = (
+            ("events_retry", "events_dead") if self.work.capabilities.many_outcomes else ("event_retry", "event_dead")
+        )
         if retries := tags.retries:
-            yield Execute(Place.QUEUE, _SQL["event_retry"], (batch.batch_id, list(retries), list(retries.values())))
+            yield Execute(Place.QUEUE, _SQL[retry], (batch.batch_id, list(retries), list(retries.values())))
             self._step(Step.RETRY_TAGGED, batch)
         if letters := tags.letters:
             reasons = [writable(reason, self.work.capabilities.encoding) for reason in letters.values()]
-            yield Execute(Place.QUEUE, _SQL["event_dead"], (batch.batch_id, list(letters), reasons))
+            yield Execute(Place.QUEUE, _SQL[dead], (batch.batch_id, list(letters), reasons))
             self._step(Step.DEAD_TAGGED, batch)
 
     def _tell_idle(self) -> None:

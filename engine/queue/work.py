@@ -38,6 +38,7 @@ class Capabilities:
     touch: bool = False
     hand_back: bool = False
     encoding: str = "UTF8"
+    many_outcomes: bool = False
 
 
 class PlainWork:

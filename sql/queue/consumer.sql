@@ -6,7 +6,9 @@ select to_regprocedure('pgq.event_dead(bigint, bigint, text)') is not null,
        to_regprocedure('pgq_coop.finish_batch_of(text, text, text, bigint)') is not null,
        to_regprocedure('pgq_coop.touch(text, text, text)') is not null,
        to_regprocedure('pgq_coop.hand_back(text, text, text, bigint)') is not null,
-       current_setting('server_encoding');
+       current_setting('server_encoding'),
+       to_regprocedure('pgq.events_dead(bigint, bigint[], text[])') is not null
+         and to_regprocedure('pgq.events_retry(bigint, bigint[], integer[])') is not null;
 
 -- name: queue_id
 select queue_id
@@ -100,6 +102,12 @@ select pgq.event_retry(%s, tag.event_id, tag.seconds)
 -- name: event_dead
 select pgq.event_dead(%s, tag.event_id, tag.reason)
   from unnest(%s::bigint[], %s::text[]) as tag (event_id, reason);
+
+-- name: events_retry
+select pgq.events_retry(%s, %s, %s);
+
+-- name: events_dead
+select pgq.events_dead(%s, %s, %s);
 
 -- name: finish_batch
 select pgq.finish_batch(%s);
