@@ -76,7 +76,7 @@ begin
     plan.plan_keys := pgq.capture_keys(i_table);
     plan.plan_skip := args.skip;
     select
-        coalesce(array_agg(concat(a.attname, ' ', a.atttypid, a.attgenerated) order by a.attnum), '{}')
+        coalesce(array_agg(concat(a.attname, ' ', a.atttypid, a.attgenerated, ' ', a.attcollation) order by a.attnum), '{}')
     from pg_attribute a
     where a.attrelid = i_table
         and a.attnum > 0
@@ -207,7 +207,7 @@ begin
         and p.plan_level operator(pg_catalog.=) i_level
         and p.plan_args operator(pg_catalog.=) i_args
         and p.plan_columns operator(pg_catalog.=) array(
-            select pg_catalog.concat(a.attname, ' ', a.atttypid, a.attgenerated)
+            select pg_catalog.concat(a.attname, ' ', a.atttypid, a.attgenerated, ' ', a.attcollation)
             from pg_catalog.pg_attribute a
             where a.attrelid operator(pg_catalog.=) i_table
                 and a.attnum operator(pg_catalog.>) 0
