@@ -32,7 +32,11 @@ TYPES = """
     create type nested as (c comp, a text[]);
     create domain dcomp as comp;
     create type trange as range (subtype = text);
-    create collation ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+    -- On a server without ICU a set-up that draws it fails everywhere alike, and has no cases.
+    do $$ begin
+        create collation ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+    exception when feature_not_supported then null;
+    end $$;
 """
 TEXTS = [
     *[
