@@ -263,6 +263,7 @@ declare
     table_name text;
     columns_seen text;
     columns_now text;
+    key_index oid;
 begin
     if current_setting('session_replication_role') = 'local' then
         return false;
@@ -285,6 +286,20 @@ begin
     into columns_now;
     if columns_now is distinct from coalesce(columns_seen, '[]') then
         raise exception 'table % was changed by a transaction that this one does not see', table_name
+            using errcode = '40001', hint = 'Run the transaction again.';
+    end if;
+
+    -- Definitions of indexes are read as they are now: a primary key that this snapshot still sees may be gone.
+    -- Whether there is one by now, where the snapshot sees none, cannot be known.
+    select i.indexrelid
+    from pg_index i
+    where i.indrelid = i_relations[1] and i.indisprimary
+    into key_index;
+    if key_index is null then
+        return false;
+    end if;
+    if pg_get_indexdef(key_index) is null then
+        raise exception 'the key of table % was changed by a transaction that this one does not see', table_name
             using errcode = '40001', hint = 'Run the transaction again.';
     end if;
     return true;

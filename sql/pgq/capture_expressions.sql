@@ -4,6 +4,7 @@
 -- The select list with each word that is the exact name of a column replaced by what the function is given for it:
 -- i_values[n] for i_columns[n], or a parameter $1, $2 ... numbered by first occurrence if i_values is NULL.
 -- Comments, strings, numbers and parameters are left alone; a dotted or partly quoted word is looked up as a whole.
+-- A double quote opens a part of a word only within one; elsewhere it stands for itself.
 create or replace function pgq.capture_rewrite(i_expression text, i_columns text[], i_values text[] default null)
 returns text
 language plpgsql
@@ -28,8 +29,6 @@ begin
             '|\s+|--[^\n]*|\$[0-9]+|''(?:[^'']|'''')*'')' collate "C");
         if token in ('e', 'E') and substr(rest, 2, 1) = '''' then
             token := substring(rest, '^.''(?:[^''\\]|''''|\\.)*''');
-        elsif token is null and rest ~ '^"[^"]*"' then
-            token := null;
         elsif token is null and starts_with(rest, '/*') then
             depth := 0;
             place := 1;
