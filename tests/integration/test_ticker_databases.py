@@ -159,6 +159,7 @@ def test_more_databases_than_connections_take_turns(own_server: Cluster, until: 
     asyncio.run(scenario())
 
 
+@pytest.mark.thorough
 def test_two_hundred_databases_of_which_five_have_pgq(own_server: Cluster, until: Any) -> None:
     _many(own_server, until, 200)
 

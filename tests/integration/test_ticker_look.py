@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 import psycopg
+import pytest
 from skyconsole.daemons.ticker import Ticker, TickerConfig
 from skyconsole.engine.queue import ticks
 
@@ -57,6 +58,7 @@ async def _agrees(dsn: str, seed: int) -> None:
     assert 10 < len(decided) < STATES - 10, "the states cover both answers"
 
 
+@pytest.mark.thorough
 async def test_the_look_decides_as_the_tick_function_does(each_pgq_database: str) -> None:
     for seed in (1, 2):
         with psycopg.connect(each_pgq_database, autocommit=True) as conn:

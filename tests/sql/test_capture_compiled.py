@@ -146,6 +146,7 @@ def test_a_compiled_trigger_makes_the_events_of_the_generic_one(twins: Twins, ki
     assert twins.state() == f"{twins.form} current"
 
 
+@pytest.mark.thorough
 def test_it_does_on_every_version(each_twins: Twins) -> None:
     each_twins.make(TABLE)
     for statement in WORK:
@@ -197,6 +198,7 @@ def _needs_compiling(twins: Twins, change: str) -> bool:
 
 
 @pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.thorough
 def test_a_changed_table_is_captured_as_it_is_now(twins: Twins, change: str) -> None:
     twins.make(TABLE)
     twins.both("update t set a = a + 1")
@@ -218,6 +220,7 @@ def test_a_changed_table_is_captured_as_it_is_now(twins: Twins, change: str) -> 
 
 
 @pytest.mark.parametrize("change", [name for name in CHANGES if not name.startswith(("table re", "key"))])
+@pytest.mark.thorough
 def test_a_change_in_the_same_transaction_is_noticed_and_its_rollback_too(twins: Twins, change: str) -> None:
     twins.make(TABLE)
     twins.both("update t set a = a + 1")
@@ -518,6 +521,7 @@ insert into t select i, 'sad', '(1,"a b")', i, '{"(1,c)"}' from generate_series(
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.thorough
 def test_types_that_change_under_the_table(twins: Twins, kind: str) -> None:
     twins.make(TYPES, kind=kind)
     with psycopg.connect(twins.conn.info.dsn, autocommit=True) as other:
